@@ -1,0 +1,116 @@
+"""Discovery: make PyKEEN's resolvers read the entry points of plugins.
+
+PyKEEN reads entry points for datasets only (group ``pykeen.datasets``). Through that group this module is loaded by
+whichever module of PyKEEN a user imports first. From then on, each resolver that PyKEEN creates also registers the
+classes of its entry-point group, :data:`GROUPS`, and the resolvers that exist already do so at once.
+
+The module imports nothing of PyKEEN at its own import, since PyKEEN may be half initialised at that time. A class that
+cannot be loaded yet for that reason stays pending until the next resolver is created, or until the outermost import of
+PyKEEN is through. A plugin class that is broken for any other reason is logged and skipped: it never breaks PyKEEN.
+
+Once PyKEEN reads these groups itself (the patch is in ``docs/upstream.md``), this module can be deleted; until then the
+two get along, since a class that is already registered is left alone.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from class_resolver import ClassResolver
+
+__all__ = ["GROUPS", "install"]
+
+logger = logging.getLogger(__name__)
+
+#: module of PyKEEN -> name of the resolver in it -> (name of the base class, entry-point group)
+GROUPS: dict[str, tuple[str, str, str]] = {
+    "pykeen.models": ("model_resolver", "Model", "pykeen.models"),
+    "pykeen.nn.modules": ("interaction_resolver", "Interaction", "pykeen.interactions"),
+    "pykeen.nn": ("representation_resolver", "Representation", "pykeen.representations"),
+    "pykeen.nn.combination": ("combination_resolver", "Combination", "pykeen.combinations"),
+    "pykeen.losses": ("loss_resolver", "Loss", "pykeen.losses"),
+    "pykeen.regularizers": ("regularizer_resolver", "Regularizer", "pykeen.regularizers"),
+    "pykeen.training": ("training_loop_resolver", "TrainingLoop", "pykeen.training_loops"),
+    "pykeen.training.callbacks": ("callback_resolver", "TrainingCallback", "pykeen.training_callbacks"),
+    "pykeen.evaluation": ("evaluator_resolver", "Evaluator", "pykeen.evaluators"),
+    "pykeen.sampling": ("negative_sampler_resolver", "NegativeSampler", "pykeen.negative_samplers"),
+}
+
+_BASES = {base: group for _, base, group in GROUPS.values()}
+
+#: (resolver, entry point) pairs whose class could not be loaded while PyKEEN was half initialised
+_pending: list[tuple[ClassResolver[Any], EntryPoint]] = []
+_installed = False
+
+
+def _initializing() -> bool:
+    """Return whether a module of PyKEEN is being imported at this moment."""
+    return any(
+        getattr(getattr(module, "__spec__", None), "_initializing", False)
+        for name, module in list(sys.modules.items())
+        if name == "pykeen" or name.startswith("pykeen.")
+    )
+
+
+def _register(resolver: ClassResolver[Any], entry: EntryPoint) -> None:
+    """Register one class; keep it for later if PyKEEN is not far enough, skip it if it is broken or taken."""
+    try:
+        element = entry.load()
+        if element in resolver.lookup_dict.values():
+            return
+        resolver.register(element)
+    except (ImportError, AttributeError) as error:
+        if _initializing():
+            _pending.append((resolver, entry))
+        else:
+            logger.warning("could not load %s: %s", entry.value, error)
+    except Exception as error:  # a plugin must never break the import of PyKEEN for everybody
+        logger.warning("could not register %s: %s", entry.value, error)
+
+
+def _retry() -> None:
+    pending, _pending[:] = list(_pending), []
+    for resolver, entry in pending:
+        _register(resolver, entry)
+
+
+def _attach(resolver: ClassResolver[Any], base: type) -> None:
+    """Register the entry points of a resolver's group, then whatever had to wait."""
+    group = _BASES.get(base.__name__)
+    if group is None or not base.__module__.startswith("pykeen."):
+        return
+    for entry in entry_points(group=group):
+        _register(resolver, entry)
+    _retry()
+
+
+def _wrap(original: Callable[..., ClassResolver[Any]]) -> Callable[..., ClassResolver[Any]]:
+    def from_subclasses(cls: type[ClassResolver[Any]], base: type, **kwargs: Any) -> ClassResolver[Any]:
+        resolver = original.__func__(cls, base, **kwargs)  # type: ignore[attr-defined]
+        _attach(resolver, base)
+        return resolver
+
+    from_subclasses.__doc__ = original.__doc__
+    return from_subclasses
+
+
+def install() -> None:
+    """Attach our entry-point groups to the resolvers of PyKEEN, those that exist and those to come; idempotent."""
+    global _installed
+    if not _installed:
+        _installed = True
+        ClassResolver.from_subclasses = classmethod(_wrap(ClassResolver.from_subclasses))  # type: ignore
+        for name, (attribute, _, _) in GROUPS.items():
+            resolver = getattr(sys.modules.get(name), attribute, None)
+            if isinstance(resolver, ClassResolver):
+                _attach(resolver, resolver.base)
+    # If the plugin itself is imported first, PyKEEN comes whole before any of our submodules: they then find it ready,
+    # and no resolver asks for a submodule of ours that is half initialised.
+    if not _initializing():
+        import_module("pykeen.training")
+        import_module("pykeen.models")
+        import_module("pykeen.evaluation")
+        _retry()

@@ -1,0 +1,3 @@
+"""The version, in a module that imports nothing (setup.cfg reads it)."""
+
+VERSION = "0.1.0"
