@@ -1,0 +1,1 @@
+"""Representations, fusions and interactions for multimodal knowledge graphs."""
