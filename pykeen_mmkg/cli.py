@@ -1,0 +1,156 @@
+"""The command line: ``pykeen-mmkg demo | encode | predict | evaluate | audit | study``.
+
+Training is PyKEEN's: ``pykeen train vlkge``, ``pykeen experiments run``, ``pykeen optimize``.
+"""
+
+import json
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ._version import VERSION
+from .errors import MultimodalError
+
+__all__ = ["main"]
+
+
+class _Group(click.Group):
+    """A group whose commands turn bad input into one line on stderr, with exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MultimodalError as error:
+            click.secho(f"Error: {error}", fg="red", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=_Group)
+@click.version_option(VERSION)
+def main() -> None:
+    """Multimodal knowledge graphs for PyKEEN."""
+
+
+def _json(_ctx: click.Context, param: click.Parameter, value: str | None) -> dict[str, Any]:
+    if value is None:
+        return {}
+    try:
+        result = json.loads(value)
+    except json.JSONDecodeError as error:
+        raise click.BadParameter(f"not JSON: {error}", param=param) from error
+    if not isinstance(result, dict):
+        raise click.BadParameter("not a JSON object", param=param)
+    return result
+
+
+def _dataset(name: str, kwargs: dict[str, Any]) -> Any:
+    """Return a dataset by name, or by the path of a folder."""
+    from pykeen.datasets import get_dataset, has_dataset
+
+    from .datasets.base import MultimodalDataset
+
+    if pathlib.Path(name).is_dir():
+        return MultimodalDataset(path=name, **kwargs)
+    if not has_dataset(name):
+        raise MultimodalError(f"{name!r} is neither a folder nor the name of a dataset (`pykeen ls datasets`).")
+    return get_dataset(dataset=name, dataset_kwargs=kwargs)
+
+
+def _dataset_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    function = click.option(
+        "--dataset-kwargs", callback=_json, help="Keyword arguments of the dataset, as a JSON object."
+    )(function)
+    return click.argument("dataset")(function)
+
+
+@main.command()
+@click.option("--epochs", type=int, default=None, help="Training epochs; by default those of the demo.")
+@click.option("--output", type=click.Path(path_type=pathlib.Path), default=None, help="Where to save the run.")
+@click.option("--encoder", default=None, help="Encode anew with this encoder, rather than reuse the shipped features.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def demo(epochs: int | None, output: pathlib.Path | None, encoder: str | None, seed: int) -> None:
+    """Run the main job on the embedded demo: features, training, evaluation beside baselines, predictions."""
+    from .demo import run
+
+    run(epochs=epochs, output=output, encoder=encoder, seed=seed)
+
+
+@main.command()
+@_dataset_options
+@click.option("--encoder", default=None, help="Name on the hub, or local folder.")
+@click.option("--encoder-kwargs", callback=_json, help="Keyword arguments of the encoder, as a JSON object.")
+@click.option("--store", type=click.Path(path_type=pathlib.Path), help="The folder of the encoded features.")
+@click.option("--output", type=click.Path(path_type=pathlib.Path), help="Also write one .safetensors per modality.")
+@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be decoded.")
+def encode(
+    dataset: str,
+    dataset_kwargs: dict[str, Any],
+    encoder: str | None,
+    encoder_kwargs: dict[str, Any],
+    store: pathlib.Path | None,
+    output: pathlib.Path | None,
+    strict: bool,
+) -> None:
+    """Encode the text and the images of DATASET (a name or a folder) once, ahead of training.
+
+    A training run finds what is encoded here as long as it uses the same encoder; interrupted, it resumes.
+    """
+    from .modalities import DEFAULT_ENCODER, FEATURE_KEYS, ModalitySources, labels_of
+
+    factory = _dataset(dataset, dataset_kwargs).training
+    sources = ModalitySources.from_factory(
+        factory, encoder=encoder or DEFAULT_ENCODER, encoder_kwargs=encoder_kwargs or None, store=store, strict=strict
+    )
+    for (kind, modality), key in FEATURE_KEYS.items():
+        table = sources.entities if kind == "entity" else sources.relations
+        if table is None or (modality == "visual" and kind == "relation"):
+            continue
+        features = sources.gather(kind, modality, labels_of(factory, kind))
+        has = int(features.mask.sum())
+        click.echo(f"{key}: {has} of {len(features.labels)} have a vector of {features.dim} dimensions")
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+            features.save(output / f"{key}.safetensors")
+            click.echo(f"  written to {output / f'{key}.safetensors'}")
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=pathlib.Path))
+@click.option("--head", help="Label or name of the head; leave open the slot to predict.")
+@click.option("--relation", help="Label or name of the relation.")
+@click.option("--tail", help="Label or name of the tail.")
+@click.option("-k", type=int, default=10, show_default=True, help="How many answers.")
+@click.option("--known", multiple=True, help="TSV of further true triples to leave out; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def predict(
+    directory: pathlib.Path,
+    head: str | None,
+    relation: str | None,
+    tail: str | None,
+    k: int,
+    known: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Answer a query with the model saved in DIRECTORY (by pipeline(...).save_to_directory, or pykeen train --output).
+
+    The model is a pickle, as PyKEEN writes it: load only what you saved yourself.
+    """
+    from pykeen.triples import TriplesFactory
+
+    from .predict import load_run
+    from .predict import predict as rank
+
+    model, factory = load_run(directory)
+    others = [
+        TriplesFactory.from_path(path, entity_to_id=factory.entity_to_id, relation_to_id=factory.relation_to_id)
+        for path in known
+    ]
+    df = rank(model, factory, head=head, relation=relation, tail=tail, k=k, known=others)
+    if as_json:
+        for row in df.to_dict(orient="records"):
+            click.echo(json.dumps(row, ensure_ascii=False))
+    else:
+        click.echo(df.to_string(index=False))

@@ -1,0 +1,190 @@
+"""From what a user names (tables, image folders, feature files, an encoder) to the features that a model reads.
+
+A model gets its sources from two places: the metadata that a :class:`~pykeen_mmkg.datasets.base.MultimodalDataset` puts
+into its triples factories, and the model's own keyword arguments, which win. Both are plain JSON.
+"""
+
+import dataclasses
+import logging
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
+
+from .datasets.tables import ModalityTable
+from .encoders import VisionLanguageEncoder, encode_images, encode_texts, make_encoder
+from .errors import DataError, FeatureError
+from .features import FeatureStore
+
+__all__ = ["DEFAULT_ENCODER", "FEATURE_KEYS", "STRUCTURAL", "TEXTUAL", "VISUAL", "ModalitySources", "labels_of"]
+
+logger = logging.getLogger(__name__)
+
+STRUCTURAL, VISUAL, TEXTUAL = "structural", "visual", "textual"
+
+#: what is encoded where nothing else is said
+DEFAULT_ENCODER = "openai/clip-vit-base-patch32"
+
+#: the keys of ``features``: (kind, modality) -> name
+FEATURE_KEYS: Mapping[tuple[str, str], str] = {
+    ("entity", VISUAL): "visual",
+    ("entity", TEXTUAL): "textual",
+    ("relation", VISUAL): "relation_visual",
+    ("relation", TEXTUAL): "relation_textual",
+}
+
+#: the mark of an inverse relation, in its label and before its text
+INVERSE_SUFFIX = "_inverse"
+INVERSE_PREFIX = "inverse of: "
+
+
+def labels_of(triples_factory: CoreTriplesFactory, kind: str) -> list[str]:
+    """Return the labels of entities or relations in the order of their ids, inverse relations included.
+
+    :param triples_factory: the factory; it must know labels
+    :param kind: ``"entity"`` or ``"relation"``
+    :returns: a list of ``num_entities`` or ``num_relations`` labels. With inverse triples, relation ``i`` has the id
+        ``2 * i`` and its inverse ``2 * i + 1``, as in PyKEEN
+    :raises DataError: if the factory has no labels
+    """
+    if not isinstance(triples_factory, TriplesFactory):
+        raise DataError(
+            f"The triples factory has no labels, so no text or image can be matched with its {kind} ids. Use a "
+            "TriplesFactory, or give features as tensors in the order of the ids."
+        )
+    mapping = triples_factory.entity_to_id if kind == "entity" else triples_factory.relation_to_id
+    labels = sorted(mapping, key=mapping.__getitem__)
+    if kind == "relation" and triples_factory.create_inverse_triples:
+        labels = [label for base in labels for label in (base, base + INVERSE_SUFFIX)]
+    return labels
+
+
+@dataclasses.dataclass
+class ModalitySources:
+    """Where the text, the images and the features of a graph come from.
+
+    :param entities: the table of the entities, see :class:`~pykeen_mmkg.datasets.tables.ModalityTable`
+    :param relations: the table of the relations
+    :param images: the image folder of the entities
+    :param features: feature files, with the keys of :data:`FEATURE_KEYS`; a value is a path to a file of
+        :class:`~pykeen_mmkg.features.FeatureStore`, or such a store
+    :param encoder: the encoder for whatever has no features yet, see :func:`~pykeen_mmkg.encoders.make_encoder`
+    :param encoder_kwargs: keyword arguments of the encoder
+    :param store: the folder in which encoded features are kept, by default one under PyKEEN's home
+    :param strict: whether an image that cannot be decoded is an error, rather than counted, listed and skipped
+    """
+
+    entities: str | pathlib.Path | None = None
+    relations: str | pathlib.Path | None = None
+    images: str | pathlib.Path | None = None
+    features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    encoder: str | pathlib.Path | VisionLanguageEncoder | None = None
+    encoder_kwargs: Mapping[str, Any] | None = None
+    store: str | pathlib.Path | None = None
+    strict: bool = False
+    #: which of ``features`` the user named, rather than the dataset
+    named: frozenset[str] = frozenset()
+    #: how the dataset reads its image folder, e.g. the pattern of file names
+    image_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_factory(cls, triples_factory: CoreTriplesFactory, **kwargs: Any) -> "ModalitySources":
+        """Merge a factory's metadata with the keyword arguments that are not None; the latter win.
+
+        :param triples_factory: a factory, of a multimodal dataset or a plain one
+        :param kwargs: the attributes of this class
+        :returns: the sources
+        """
+        metadata = (getattr(triples_factory, "metadata", None) or {}).get("multimodal") or {}
+        given = {key: value for key, value in kwargs.items() if value is not None}
+        features = dict(given.pop("features", {}))
+        unknown = set(features) - set(FEATURE_KEYS.values())
+        if unknown:
+            raise FeatureError(f"Unknown features {sorted(unknown)}; known are {sorted(FEATURE_KEYS.values())}.")
+        merged = {key: metadata.get(key) for key in ("entities", "relations", "images", "image_kwargs")}
+        merged = {key: value for key, value in merged.items() if value is not None} | given
+        if given.keys() & {"entities", "relations", "images"}:
+            # whoever names tables of their own does not mean the features that were made from others
+            shipped: Mapping[str, Any] = {}
+        else:
+            shipped = metadata.get("features") or {}
+        return cls(features={**shipped, **features}, named=frozenset(features), **merged)
+
+    def _encoder(self) -> VisionLanguageEncoder:
+        if not isinstance(self.encoder, VisionLanguageEncoder):
+            self.encoder = make_encoder(self.encoder or DEFAULT_ENCODER, self.encoder_kwargs)
+            self.encoder_kwargs = None
+        return self.encoder
+
+    def _stored(self, key: str) -> FeatureStore | None:
+        """Return the features that exist for a key, unless they are from another encoder than the one asked for."""
+        value = self.features.get(key)
+        if value is None:
+            return None
+        store = value if isinstance(value, FeatureStore) else FeatureStore.load(value)
+        if self.encoder is None:
+            return store
+        if key in self.named:
+            store.require_encoder(self._encoder().fingerprint)
+            return store
+        if store.provenance.get("fingerprint") == self._encoder().fingerprint:
+            return store
+        logger.info("The features %s that come with the dataset are of another encoder; encoding anew.", key)
+        return None
+
+    def table(self, kind: str) -> ModalityTable:
+        """Return the table of the entities or relations.
+
+        :param kind: ``"entity"`` or ``"relation"``
+        :returns: the table
+        :raises DataError: if none is named
+        """
+        path = self.entities if kind == "entity" else self.relations
+        if path is None:
+            plural = "entities" if kind == "entity" else "relations"
+            raise DataError(
+                f"No table of the {plural} is known. Give `{plural}=<path of a TSV file with the columns "
+                f"{kind}, label, description>` in model_kwargs, or use a multimodal dataset that has {plural}.tsv."
+            )
+        images = self.images if kind == "entity" else None
+        return ModalityTable.load(path, kind=kind, images=images, **(self.image_kwargs if images is not None else {}))
+
+    def gather(self, kind: str, modality: str, labels: Sequence[str]) -> FeatureStore:
+        """Return the features of one modality, encoding what is not encoded yet.
+
+        :param kind: ``"entity"`` or ``"relation"``
+        :param modality: ``"visual"`` or ``"textual"``
+        :param labels: the labels in the order of their ids, see :func:`labels_of`
+        :returns: a store that holds the features of these labels, and possibly of others
+        :raises DataError: if the table is missing, or has no row for a label
+        :raises FeatureError: if the features are of another encoder, or hold no vector for any of the labels
+        """
+        if (kind, modality) not in FEATURE_KEYS:
+            raise FeatureError(f"Unknown modality {modality!r} of {kind}; known are {[VISUAL, TEXTUAL]}.")
+        store = self._stored(FEATURE_KEYS[kind, modality])
+        if store is None:
+            store = self._encode(kind, modality, labels)
+        known = set(label for label, has in zip(store.labels, store.mask.tolist(), strict=True) if has)
+        if known.isdisjoint(labels):
+            raise FeatureError(
+                f"Not one {kind} of the graph has a {modality} feature in {FEATURE_KEYS[kind, modality]!r} "
+                f"({len(store.labels)} labels, the first is {next(iter(store.labels), None)!r}). Are the labels those "
+                "of the triples? Leave the modality out if the graph does not have it."
+            )
+        return store
+
+    def _encode(self, kind: str, modality: str, labels: Sequence[str]) -> FeatureStore:
+        table = self.table(kind)
+        inverse = kind == "relation" and any(label.endswith(INVERSE_SUFFIX) for label in labels)
+        base = [label for label in labels if not label.endswith(INVERSE_SUFFIX)] if inverse else list(labels)
+        table = table.align(base)
+        if modality == VISUAL:
+            images = dict(zip(table.labels, table.images, strict=True))
+            return encode_images(images, self._encoder(), directory=self.store, strict=self.strict)
+        texts = dict(table.texts())
+        if inverse:
+            texts |= {
+                label + INVERSE_SUFFIX: INVERSE_PREFIX + text for label, text in texts.items() if text is not None
+            }
+        return encode_texts(texts, self._encoder(), directory=self.store)

@@ -1,0 +1,1 @@
+"""Models: thin classes that assemble representations and an interaction."""

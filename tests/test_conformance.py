@@ -1,0 +1,57 @@
+"""PyKEEN's own abstract test cases, from its source distribution, on our classes.
+
+Each file of ``conformance_cases/`` subclasses them. They run in a process of their own, since PyKEEN's test package is
+called ``tests`` like ours.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tarfile
+
+import pykeen.version
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+CASES = sorted((pathlib.Path(__file__).parent / "conformance_cases").glob("case_*.py"))
+
+
+@pytest.fixture(scope="module")
+def sdist() -> pathlib.Path:
+    """The unpacked source distribution of the installed PyKEEN, fetched once."""
+    version = pykeen.version.get_version()
+    folder = ROOT / ".conformance"
+    root = folder / f"pykeen-{version}"
+    if not root.is_dir():
+        process = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+            + ["--dest", str(folder), f"pykeen=={version}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if process.returncode:
+            message = f"cannot fetch the source distribution of pykeen {version}: {process.stderr[-500:]}"
+            if os.environ.get("CI"):
+                pytest.fail(message)
+            pytest.skip(message)
+        with tarfile.open(folder / f"pykeen-{version}.tar.gz") as archive:
+            archive.extractall(folder, filter="data")
+    return root
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_conformance(path: pathlib.Path, sdist: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """All of PyKEEN's cases pass, and there are some."""
+    process = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"]
+        + ["--rootdir", str(tmp_path), str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(sdist), "PYKEEN_HOME": str(tmp_path / "home")},
+    )
+    assert process.returncode == 0, process.stdout[-5000:] + process.stderr[-2000:]
+    assert " passed" in process.stdout
