@@ -16,10 +16,10 @@ from pykeen.datasets.base import Dataset, LazyDataset
 from pykeen.triples import TriplesFactory
 from pykeen.typing import LongTensor
 
+from ..errors import DataError
 from .coverage import Coverage, measure_coverage
 from .files import SUFFIXES, LabeledTriple, find_file, read_lines, read_triples
 from .tables import Missing, ModalityTable, load_tables, write_text
-from ..errors import DataError
 
 __all__ = [
     "MultimodalDataset",
@@ -310,7 +310,9 @@ class MultimodalDataset(LazyDataset):
             self._check_rows(triples[split], path=path, entities=entities, relations=relations)
         triples = self._held_out(triples, folder=folder)
         self._entity_table = _complete(
-            entities, labels={label for split in triples.values() for h, _, t in split for label in (h, t)}, kind="entity"
+            entities,
+            labels={label for split in triples.values() for h, _, t in split for label in (h, t)},
+            kind="entity",
         )
         self._relation_table = _complete(
             relations, labels={r for split in triples.values() for _, r, _ in split}, kind="relation"
@@ -399,7 +401,9 @@ class MultimodalDataset(LazyDataset):
         dev = set(_read_dev_relations(folder / "dev_relations.txt"))
         seen = {r for _, r, _ in triples["training"]}
         if unknown := sorted(dev - seen):
-            raise DataError(f"{folder / 'dev_relations.txt'}: the relation {unknown[0]!r} has no training triple to hold out")
+            raise DataError(
+                f"{folder / 'dev_relations.txt'}: the relation {unknown[0]!r} has no training triple to hold out"
+            )
         return {
             **triples,
             "training": [triple for triple in triples["training"] if triple[1] not in dev],
@@ -487,7 +491,9 @@ class MultimodalDataset(LazyDataset):
             if h in entity_to_id and r in relation_to_id and t in entity_to_id
         ]
         if len(ids) < len(triples):
-            logger.info("%s: %d of %d triples have labels of another graph", path, len(triples) - len(ids), len(triples))
+            logger.info(
+                "%s: %d of %d triples have labels of another graph", path, len(triples) - len(ids), len(triples)
+            )
         return torch.as_tensor(ids, dtype=torch.long).view(-1, 3)
 
     def coverage(self) -> Coverage:
@@ -495,7 +501,7 @@ class MultimodalDataset(LazyDataset):
         return measure_coverage(self.factories, self.entity_table, self.relation_table)
 
     # docstr-coverage: inherited
-    def _summary_rows(self) -> list[tuple[str, int, int, int]]:  # noqa: D102
+    def _summary_rows(self) -> list[tuple[str, int, int, int]]:
         return [
             (name.capitalize() if name in SPLIT_FILES else name, f.num_entities, f.num_relations, f.num_triples)
             for name, f in self.factories.items()

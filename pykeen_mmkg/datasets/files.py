@@ -88,5 +88,7 @@ def read_triples(path: pathlib.Path, relations: Sequence[str] = ()) -> list[Labe
         triples.append((head, relation, tail))
     head, relation, tail = (field.strip().lower().lstrip("#") for field in triples[0])
     if head in _HEAD and relation in _RELATION and tail in _TAIL and triples[0][1] not in relations:
-        raise DataError(f"{path}, line 1: {triples[0]} looks like a header; files of triples have none: remove the line")
+        raise DataError(
+            f"{path}, line 1: {triples[0]} looks like a header; files of triples have none: remove the line"
+        )
     return triples

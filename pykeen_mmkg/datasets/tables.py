@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Literal
 from urllib.parse import unquote
 
-from .files import read_lines
 from ..errors import DataError, ImageError
+from .files import read_lines
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -173,7 +173,9 @@ class ModalityTable:
         descriptions: list[str] = []
         paths: list[tuple[pathlib.Path, ...]] = []
         width = len(lines[0].split("\t"))
-        label_at, name_at, text_at, image_at = (columns.get(key, width) for key in ("key", "name", "description", "images"))
+        label_at, name_at, text_at, image_at = (
+            columns.get(key, width) for key in ("key", "name", "description", "images")
+        )
         for number, line in enumerate(lines[1:], start=2):
             fields = line.split("\t")
             if len(fields) > width:
@@ -293,7 +295,9 @@ class ModalityTable:
             relative = [pathlib.Path(os.path.relpath(image, path.parent)).as_posix() for image in images]
             fields = [label, name, description] + ["|".join(relative)] * any(self.images)
             if any(char in field for field in fields for char in "\t\n\r"):
-                raise DataError(f"{self.kind} {label!r}: a field holds a tab or a line break and cannot be written to {path}")
+                raise DataError(
+                    f"{self.kind} {label!r}: a field holds a tab or a line break and cannot be written to {path}"
+                )
             lines.append("\t".join(fields))
         write_text(path, "\n".join(lines) + "\n")
 
