@@ -35,7 +35,7 @@ PathLike = str | pathlib.Path
 #: the names of the splits, as PyKEEN calls them, and the files they come from
 SPLIT_FILES: Mapping[str, str] = {"training": "train", "validation": "valid", "testing": "test"}
 #: file names of feature stores in the sub-folder ``features``
-FEATURE_NAMES = ("visual", "textual", "relation_textual")
+FEATURE_NAMES = ("visual", "textual", "relation_visual", "relation_textual")
 #: the file in PyKEEN's cache from which a dataset is rebuilt
 CACHE_FILE = "multimodal.json"
 
@@ -69,8 +69,8 @@ def tables_of(
     """
     if not isinstance(factory, TriplesFactory):
         raise DataError(
-            f"{type(factory).__name__} has no labels, so that nothing can be looked up in a table; use a TriplesFactory, "
-            f"for instance from CoreTriplesFactory.with_labels"
+            f"{type(factory).__name__} has no labels, so that nothing can be looked up in a table; use a "
+            f"TriplesFactory, for instance from CoreTriplesFactory.with_labels"
         )
     known = (factory.metadata or {}).get("multimodal") or {}
     return load_tables(
@@ -79,7 +79,7 @@ def tables_of(
         entities=entities if entities is not None else known.get("entities"),
         relations=relations if relations is not None else known.get("relations"),
         images=images if images is not None else known.get("images"),
-        image_name=image_name if image_name is not None else known.get("image_name", "{label}"),
+        image_name=image_name if image_name is not None else known.get("image_kwargs", {}).get("image_name", "{label}"),
         missing_rows=missing_rows if missing_rows is not None else known.get("missing_rows", "error"),
     )
 
@@ -137,9 +137,10 @@ class MultimodalDataset(LazyDataset):
 
     - ``train.tsv``, ``test.tsv`` and optionally ``valid.tsv`` (or ``.txt``): head, relation and tail separated by tabs,
       UTF-8, without header or quoting; further test splits as ``test-<name>.tsv``, see :attr:`extra`;
-    - ``entities.tsv`` and ``relations.tsv``, each optional, see :meth:`~pykeen_mmkg.datasets.tables.ModalityTable.load`;
+    - optionally ``entities.tsv`` and ``relations.tsv``, see
+      :meth:`~pykeen_mmkg.datasets.tables.ModalityTable.load`;
     - optionally a folder ``images``, see :func:`~pykeen_mmkg.datasets.tables.find_images`;
-    - optionally a folder ``features`` with ``visual``, ``textual`` or ``relation_textual`` ``.safetensors`` stores;
+    - optionally a folder ``features`` with stores called as in :data:`FEATURE_NAMES`, ``visual.safetensors`` and so on;
     - for evaluation on unseen relations, each optional: ``candidates.json`` (relation -> candidate entities),
       ``dev_relations.txt`` (one relation a line) and ``known_true.tsv`` (further true triples, for filtering only).
 
@@ -147,8 +148,8 @@ class MultimodalDataset(LazyDataset):
     for an entity or relation that is unseen in training. What a model needs travels as ``"multimodal"`` in the
     factories' metadata, see :attr:`pointers`.
 
-    PyKEEN's cache of datasets keeps only how the dataset was constructed: the files are read every time, so that a change
-    in them is noticed.
+    PyKEEN's cache of datasets keeps only how the dataset was constructed: the files are read every time, so that a
+    change in them is noticed.
     ---
     name: Multimodal dataset from a folder
     statistics:
@@ -203,14 +204,14 @@ class MultimodalDataset(LazyDataset):
         :param image_name: how images are called, with ``{label}`` in place of the entity's label
         :param entities: the entity table, default: ``entities.tsv`` in the folder, if it exists
         :param relations: the relation table, default: ``relations.tsv`` in the folder, if it exists
-        :param features: feature stores by name ("visual", "textual", "relation_textual"), default: those in the
-            sub-folder ``features``
-        :param missing_rows: an entity or relation of the triples that has no row in its table is an "error", or "allow" it,
-            as an item without text and image
-        :param duplicates: a triple that comes twice within a split is reported in any case, and the repetition: "drop" it,
-            as PyKEEN does, "keep" it, or "error"
-        :param hold_out: "dev" moves the triples of the relations in ``dev_relations.txt`` from training to validation, for
-            tuning on relations that are unseen then
+        :param features: feature stores by name, see :data:`FEATURE_NAMES`, default: those in the sub-folder
+            ``features``
+        :param missing_rows: an entity or relation of the triples that has no row in its table is an "error", or
+            "allow" it, as an item without text and image
+        :param duplicates: a triple that comes twice within a split is reported in any case, and the repetition:
+            "drop" it, as PyKEEN does, "keep" it, or "error"
+        :param hold_out: "dev" moves the triples of the relations in ``dev_relations.txt`` from training to validation,
+            for tuning on relations that are unseen then
         :param create_inverse_triples: whether training has inverse triples
         :raises DataError: if the folder does not exist or an option is unknown
         """
@@ -239,9 +240,7 @@ class MultimodalDataset(LazyDataset):
     def _folder(self) -> pathlib.Path:
         """Return the folder with the files."""
         if self.path is None:
-            raise DataError(
-                f"{type(self).__name__} needs the folder of the dataset: dataset_kwargs=dict(path='/folder/with/train.tsv')"
-            )
+            raise DataError(f"{type(self).__name__} needs the folder of the dataset: dataset_kwargs=dict(path=...)")
         if not self.path.is_dir():
             raise DataError(f"dataset folder {self.path} does not exist any more; give the new one as path")
         return self.path
@@ -326,7 +325,7 @@ class MultimodalDataset(LazyDataset):
             "entities": entity_path and str(entity_path),
             "relations": relation_path and str(relation_path),
             "images": image_folder and str(image_folder),
-            "image_name": self._image_name,
+            "image_kwargs": {"image_name": self._image_name},
             "missing_rows": self._missing_rows,
             "features": features,
             **{path.stem: str(path) if path.is_file() else None for path in side_files.values()},
@@ -386,8 +385,8 @@ class MultimodalDataset(LazyDataset):
                 first, more = next(iter(without)), f" (and {len(without) - 1} more)" if len(without) > 1 else ""
                 triple = next(t for t in triples if first in (t[i] for i in columns))
                 raise DataError(
-                    f"{path}: the {kind} {first!r}{more} of the triple {triple} has no row in {table.source}; add the row (its "
-                    f"fields can be empty) or pass missing_rows='allow'"
+                    f"{path}: the {kind} {first!r}{more} of the triple {triple} has no row in {table.source}; "
+                    f"add the row (its fields can be empty) or pass missing_rows='allow'"
                 )
 
     def _held_out(
@@ -445,8 +444,9 @@ class MultimodalDataset(LazyDataset):
     def pointers(self) -> Mapping[str, Any]:
         """What a model needs, as it travels in the factories' metadata: absolute paths and the digest, JSON-able.
 
-        Keys: ``path``, ``entities``, ``relations``, ``images``, ``candidates``, ``dev_relations``, ``known_true`` (a path
-        each, or None), ``features`` (name -> path), ``image_name``, ``missing_rows`` and ``digest``.
+        Keys: ``path``, ``entities``, ``relations``, ``images``, ``candidates``, ``dev_relations``, ``known_true``
+        (a path each, or None), ``features`` (name -> path), ``image_kwargs`` (the further arguments of
+        :meth:`~pykeen_mmkg.datasets.tables.ModalityTable.load`), ``missing_rows`` and ``digest``.
         """
         self._ensure()
         return self._pointers
@@ -476,7 +476,7 @@ class MultimodalDataset(LazyDataset):
 
     @property
     def known_true(self) -> LongTensor | None:
-        """Further true triples from ``known_true.tsv``, for filtering only, shape: (m, 3); None if there is no such file.
+        """Further true triples, for filtering only, shape: (m, 3); None if there is no file ``known_true.tsv``.
 
         Triples with an entity or relation that the dataset does not have are left out: they can filter nothing.
         """
@@ -519,8 +519,8 @@ class MultimodalDataset(LazyDataset):
     def to_directory_binary(self, path: PathLike) -> None:
         """Store the dataset in a directory, as PyKEEN's cache does, together with how it was constructed.
 
-        The copy of the triples is for :meth:`pykeen.datasets.base.Dataset.from_directory_binary`; this class itself reads
-        the original files again.
+        The copy of the triples is for :meth:`pykeen.datasets.base.Dataset.from_directory_binary`; this class itself
+        reads the original files again.
 
         :param path: the directory
         """

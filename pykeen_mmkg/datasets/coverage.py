@@ -39,8 +39,8 @@ class CoverageRow:
 class Coverage:
     """The coverage of a dataset's modalities.
 
-    The rows of "all" count every entity and relation of the dataset, those of a split the ones that occur in its triples.
-    A triple counts as having a modality if both its head and its tail have it.
+    The rows of "all" count every entity and relation of the dataset, those of a split the ones that occur in its
+    triples. A triple counts as having a modality if both its head and its tail have it.
     """
 
     rows: tuple[CoverageRow, ...]

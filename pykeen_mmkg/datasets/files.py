@@ -38,9 +38,9 @@ def find_file(folder: pathlib.Path, *stems: str) -> pathlib.Path | None:
 
 
 def read_lines(path: pathlib.Path) -> list[str]:
-    """Read the lines of a UTF-8 text file, without line ends; blank lines at the end are left out.
+    r"""Read the lines of a UTF-8 text file, without line ends; blank lines at the end are left out.
 
-    Only ``\\n`` and ``\\r\\n`` end a line: labels may hold the other characters that :meth:`str.splitlines` splits at.
+    Only ``\n`` and ``\r\n`` end a line: labels may hold the other characters that :meth:`str.splitlines` splits at.
 
     :param path: the file
     :returns: the lines, at least one

@@ -51,9 +51,9 @@ def find_images(
     """Find the images of labels in a folder.
 
     An image belongs to a label if it is called ``<label>.<suffix>`` or ``<label>_<number>.<suffix>``, or lies in a
-    sub-folder ``<label>``. The name can be URL-quoted (``%2Fm%2F0100mt.jpg``), for labels with characters that file names
-    cannot have. A name that is itself a label belongs to that label: with the labels ``a`` and ``a_1``, ``a_1.jpg`` is of
-    the latter.
+    sub-folder ``<label>``. The name can be URL-quoted (``%2Fm%2F0100mt.jpg``), for labels with characters that file
+    names cannot have. A name that is itself a label belongs to that label: with the labels ``a`` and ``a_1``,
+    ``a_1.jpg`` is of the latter.
 
     :param folder: the image folder
     :param labels: the labels
@@ -159,8 +159,8 @@ class ModalityTable:
         :param images: a folder with images, see :func:`find_images`; they come after those of the column
         :param image_name: how the images in the folder are called, see :func:`find_images`
         :returns: the table
-        :raises DataError: if the file is missing, empty or not UTF-8, a column is missing, a label comes twice, or a row
-            has no label or too many columns
+        :raises DataError: if the file is missing, empty or not UTF-8, a column is missing, a label comes twice, or a
+            row has no label or too many columns
         :raises ImageError: if an image of the column or the image folder does not exist
         """
         path = pathlib.Path(path)
@@ -180,7 +180,8 @@ class ModalityTable:
             fields = line.split("\t")
             if len(fields) > width:
                 raise DataError(
-                    f"{path}, line {number}: {len(fields)} columns, but the header has {width}; a text must not hold a tab"
+                    f"{path}, line {number}: {len(fields)} columns, but the header has {width}; "
+                    f"a text must not hold a tab"
                 )
             # one more, so that a column that is not there reads as empty
             fields += [""] * (width + 1 - len(fields))
@@ -189,7 +190,8 @@ class ModalityTable:
                 raise DataError(f"{path}, line {number}: the {kind} has no label")
             if label in rows:
                 raise DataError(
-                    f"{path}, line {number}: the {kind} {label!r} has a row already, line {rows[label]}; keep one of them"
+                    f"{path}, line {number}: the {kind} {label!r} has a row already, line {rows[label]}; "
+                    f"keep one of them"
                 )
             rows[label] = number
             names.append(fields[name_at].strip())
@@ -234,8 +236,8 @@ class ModalityTable:
         if without and missing == "error":
             more = f" and {len(without) - 1} more" if len(without) > 1 else ""
             raise DataError(
-                f"{self.source} has no row for the {self.kind} {without[0]!r}{more}; add the row (its fields can be empty) "
-                f"or pass missing_rows='allow'"
+                f"{self.source} has no row for the {self.kind} {without[0]!r}{more}; add the row (its fields can be "
+                f"empty) or pass missing_rows='allow'"
             )
         rows = [self.index.get(label) for label in labels]
         return dataclasses.replace(
