@@ -3,9 +3,12 @@
 __all__ = [
     "MultimodalError",
     "DataError",
+    "DatasetNotFoundError",
     "FeatureError",
     "EncoderError",
     "ImageError",
+    "EvaluationError",
+    "ScoreError",
 ]
 
 
@@ -15,6 +18,10 @@ class MultimodalError(ValueError):
 
 class DataError(MultimodalError):
     """A table, a triples file or an image folder is not what it should be."""
+
+
+class DatasetNotFoundError(DataError):
+    """The folder of a dataset is nowhere to be found."""
 
 
 class FeatureError(MultimodalError):
@@ -27,3 +34,15 @@ class EncoderError(MultimodalError):
 
 class ImageError(MultimodalError):
     """An image cannot be found or decoded."""
+
+
+class EvaluationError(MultimodalError):
+    """A protocol of evaluation lacks what it needs: a candidate list, a label map, a triple to rank."""
+
+
+class ScoreError(EvaluationError, RuntimeError):
+    """A model's scores cannot be ranked; also a RuntimeError, which PyKEEN's HPO counts as a failed trial."""
+
+
+class UnusableImageError(ImageError):
+    """An image is there, but cannot be decoded, or is too small, too large or too elongated to be encoded."""

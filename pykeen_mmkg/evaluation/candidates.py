@@ -1,0 +1,237 @@
+"""Candidate lists: who competes with the answer to a query."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pykeen.typing import LongTensor, MappedTriples, Target
+
+from ..errors import EvaluationError
+from .labels import LabelMaps
+from .ragged import Ragged, query_columns
+
+__all__ = ["CandidateSets", "read_candidates", "entity_types"]
+
+
+def read_candidates(source: Mapping[Any, Any] | str | Path) -> Mapping[Any, Any]:
+    """Return the mapping, or read it from a JSON file (relation -> list of entities, or relation -> {entity -> list}).
+
+    :raises EvaluationError: if the file is absent or holds something else
+    """
+    if isinstance(source, Mapping):
+        return source
+    path = Path(source)
+    if not path.is_file():
+        raise EvaluationError(
+            f"There is no file of candidates at {path}; expected a JSON object from relation to a list of entities "
+            f"(or the name of a rule: 'types')."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise EvaluationError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise EvaluationError(f"{path} holds a {type(content).__name__}; expected an object from relation to entities.")
+    return content
+
+
+def entity_types(
+    labels: LabelMaps, types: Mapping[str, str] | str | Path | None = None, separator: str = ":", field: int = 1
+) -> LongTensor:
+    """Return the type of each entity as a number.
+
+    :param labels: the label maps
+    :param types: the type by entity label; or a tab-separated file with an entity and its type in each row; or ``None``
+        to read it off the label, as in NELL's ``concept:TYPE:name``
+    :param separator: what separates the fields of a label
+    :param field: which field is the type, from 0
+    :return: shape: ``(number of entities,)``
+    :raises EvaluationError: if an entity has no type
+    """
+    if types is not None and not isinstance(types, Mapping):
+        path = Path(types)
+        if not path.is_file():
+            raise EvaluationError(f"There is no file of entity types at {path}.")
+        rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line]
+        types = {row[0]: row[-1] for row in rows}
+    names: dict[str, int] = {}
+    result = torch.full((max(labels.entity_to_id.values(), default=-1) + 1,), -1, dtype=torch.long)
+    for label, index in labels.entity_to_id.items():
+        if types is None:
+            fields = label.split(separator)
+            name = fields[field] if len(fields) > field else None
+        else:
+            name = types.get(label)
+        if not name:
+            how = f"field {field} of its label, separated by {separator!r}," if types is None else "the types"
+            raise EvaluationError(f"The entity {label!r} has no type: {how} gives none.")
+        result[index] = names.setdefault(name, len(names))
+    return result
+
+
+@dataclass(frozen=True)
+class CandidateSets:
+    """The candidates of each query of one side: by relation, or by (entity, relation) where given.
+
+    :param lists: the distinct lists of entity ids
+    :param by_relation: shape: ``(number of relations,)``; the number of the relation's list, ``-1`` for none
+    :param keys: shape: ``(m,)``; sorted codes of queries with a list of their own, ``entity * number of relations +
+        relation``
+    :param by_key: shape: ``(m,)``; the number of the query's list
+    :param names: relation labels by id, for messages
+    """
+
+    lists: Ragged
+    by_relation: LongTensor
+    keys: LongTensor
+    by_key: LongTensor
+    names: Mapping[int, str]
+
+    @classmethod
+    def from_mapping(
+        cls,
+        mapping: Mapping[Any, Any],
+        num_entities: int,
+        labels: LabelMaps | None = None,
+        origin: str = "the candidates",
+    ) -> "CandidateSets":
+        """Build from lists by relation, or by relation and entity.
+
+        :param mapping: relation -> entities, or relation -> {entity -> entities}. Relations and entities are labels, or
+            ids if there are no labels.
+        :param num_entities: the number of entities
+        :param labels: the label maps; ``None`` if the mapping holds ids
+        :param origin: where the mapping comes from, for messages
+        :raises EvaluationError: if a list is empty or holds something that is no entity
+        """
+
+        def entity(name: Any, where: str) -> int:
+            index = name if labels is None else labels.entity_to_id.get(name)
+            if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < num_entities:
+                raise EvaluationError(f"{name!r} in {where} of {origin} is no entity of the dataset.")
+            return index
+
+        def collect(names: Any, where: str) -> LongTensor:
+            if isinstance(names, str) or not isinstance(names, Sequence):
+                raise EvaluationError(f"{where} of {origin} is a {type(names).__name__}; expected a list of entities.")
+            if not len(names):
+                raise EvaluationError(f"{where} of {origin} is empty: nothing would compete with the answer.")
+            return torch.tensor([entity(name, where) for name in names], dtype=torch.long)
+
+        def find_relation(name: Any) -> int | None:
+            if labels is not None:
+                return labels.relation_to_id.get(name)
+            return int(name) if isinstance(name, int) or str(name).isdecimal() else None
+
+        # lists of relations that the dataset does not have are of no use and do no harm
+        found = {
+            r: value for r, value in ((find_relation(name), value) for name, value in mapping.items()) if r is not None
+        }
+        title = {find_relation(name): name for name in mapping}
+        num_relations = max(found, default=-1) + 1
+        lists: list[LongTensor] = []
+        by_relation = torch.full((num_relations,), -1, dtype=torch.long)
+        keys: list[int] = []
+        by_key: list[int] = []
+        for relation, value in found.items():
+            name = title[relation]
+            if isinstance(value, Mapping):
+                for other, names in value.items():
+                    where = f"the list of ({other!r}, {name!r})"
+                    index = entity(int(other) if labels is None and str(other).isdecimal() else other, where)
+                    keys.append(index * num_relations + relation)
+                    by_key.append(len(lists))
+                    lists.append(collect(names, where))
+            else:
+                by_relation[relation] = len(lists)
+                lists.append(collect(value, f"the list of {name!r}"))
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        return cls(
+            Ragged.from_lists(lists),
+            by_relation,
+            torch.tensor([keys[i] for i in order], dtype=torch.long),
+            torch.tensor([by_key[i] for i in order], dtype=torch.long),
+            {} if labels is None else {index: label for label, index in labels.relation_to_id.items()},
+        )
+
+    @classmethod
+    def from_triples(cls, triples: MappedTriples, target: Target) -> "CandidateSets":
+        """Take all entities that are seen on the predicted side of the relation in the triples."""
+        _, answer = query_columns(target)
+        return cls._from_pools(
+            triples, {r: triples[triples[:, 1] == r, answer] for r in triples[:, 1].unique().tolist()}
+        )
+
+    @classmethod
+    def from_types(cls, triples: MappedTriples, target: Target, types: LongTensor) -> "CandidateSets":
+        """Take all entities of a type that is seen on the predicted side of the relation in the triples.
+
+        :param types: shape: ``(number of entities,)``, see :func:`entity_types`
+        """
+        _, answer = query_columns(target)
+        types = types.to(triples.device)
+        pools = {}
+        for r in triples[:, 1].unique().tolist():
+            seen = types[triples[triples[:, 1] == r, answer].unique()].unique()
+            pools[r] = torch.isin(types, seen).nonzero().view(-1)
+        return cls._from_pools(triples, pools)
+
+    @classmethod
+    def _from_pools(cls, triples: MappedTriples, pools: Mapping[int, LongTensor]) -> "CandidateSets":
+        by_relation = torch.full((max(pools, default=-1) + 1,), -1, dtype=torch.long)
+        by_relation[list(pools)] = torch.arange(len(pools))
+        empty = torch.empty(0, dtype=torch.long)
+        sets = cls(Ragged.from_lists([pool.cpu() for pool in pools.values()]), by_relation, empty, empty, {})
+        return sets.to(triples.device)
+
+    def override(self, other: "CandidateSets", relations: Sequence[int]) -> "CandidateSets":
+        """Return these candidates with those of the other for the given relations (lists by relation only)."""
+        lists = [self.lists[i] for i in range(len(self.lists))] + [other.lists[i] for i in range(len(other.lists))]
+        by_relation = self.by_relation.clone()
+        for relation in relations:
+            if relation < len(by_relation):
+                number = int(other.by_relation[relation]) if relation < len(other.by_relation) else -1
+                by_relation[relation] = -1 if number < 0 else number + len(self.lists)
+        lists = [part.cpu() for part in lists]
+        return replace(self, lists=Ragged.from_lists(lists).to(by_relation.device), by_relation=by_relation)
+
+    def to(self, device: torch.device) -> "CandidateSets":
+        """Return a copy on the device."""
+        return replace(
+            self,
+            lists=self.lists.to(device),
+            by_relation=self.by_relation.to(device),
+            keys=self.keys.to(device),
+            by_key=self.by_key.to(device),
+        )
+
+    def find(self, entities: LongTensor, relations: LongTensor) -> LongTensor:
+        """Return the number of each query's list; shape: ``(b,)``.
+
+        :raises EvaluationError: if a query has no list. A missing list never means "all entities".
+        """
+        count = len(self.by_relation)
+        if count:
+            result = torch.where(relations < count, self.by_relation[relations.clamp(max=count - 1)], -1)
+        else:
+            result = torch.full_like(relations, -1)
+        if self.keys.numel():
+            code = entities * count + relations
+            position = torch.searchsorted(self.keys, code).clamp(max=self.keys.numel() - 1)
+            result = torch.where((self.keys[position] == code) & (relations < count), self.by_key[position], result)
+        missing = (result < 0).nonzero().view(-1)
+        if missing.numel():
+            relation = int(relations[missing[0]])
+            name = self.names.get(relation)
+            what = f"the relation {name!r}" if name else f"the relation with id {relation}"
+            if self.keys.numel():
+                what += f" and the entity with id {int(entities[missing[0]])}"
+            kinds = relations[missing].unique().numel()
+            raise EvaluationError(
+                f"There is no candidate list for {what} ({missing.numel():_} queries of {kinds:_} relations lack one). "
+                f"Add the list, or leave the relation out with `exclude_relations`."
+            )
+        return result

@@ -1,0 +1,138 @@
+"""The label maps that a protocol needs when its configuration names entities and relations by label.
+
+PyKEEN hands an evaluator the model and triples of ids, never the labels. They are found, in this order, in maps given
+to the evaluator, in a dataset given to it, in the model itself (attributes ``entity_to_id`` and ``relation_to_id``).
+"""
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pykeen.typing import MappedTriples
+
+from ..errors import EvaluationError
+
+__all__ = ["LabelMaps", "find_labels", "read_label_map", "read_triples"]
+
+
+@dataclass(frozen=True)
+class LabelMaps:
+    """The ids of entities and of relations by label."""
+
+    entity_to_id: Mapping[str, int]
+    relation_to_id: Mapping[str, int]
+
+
+def read_label_map(source: Mapping[str, int] | str | Path, kind: str) -> dict[str, int]:
+    """Read a map from label to id.
+
+    :param source: the map itself, or a tab-separated file with a label and an id in each row (either order, with or
+        without a header, also compressed by gzip, such as the ``entity_to_id.tsv.gz`` in a folder saved by PyKEEN's
+        pipeline)
+    :param kind: ``"entity"`` or ``"relation"``, for messages
+    :raises EvaluationError: if the file is absent or a row has no id
+    """
+    if isinstance(source, Mapping):
+        return {str(label): int(index) for label, index in source.items()}
+    path = Path(source)
+    if not path.is_file():
+        raise EvaluationError(f"There is no {kind} map at {path}; expected rows of label, tab, id.")
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rows = [line.split("\t") for line in text.decode("utf-8").splitlines() if line]
+    swapped = bool(rows) and rows[0] == ["id", "label"]
+    if rows and set(rows[0]) & {"id"} and len(rows[0]) == 2:
+        rows = rows[1:]
+    result = {}
+    for number, row in enumerate(rows, start=1):
+        label, index = (row[1], row[0]) if swapped and len(row) == 2 else (row[0], row[-1])
+        if len(row) != 2 or not index.isdecimal():
+            raise EvaluationError(f"{path}: row {number} is {row!r}; expected a label, a tab and an id.")
+        result[label] = int(index)
+    return result
+
+
+def find_labels(
+    model: Any = None,
+    *,
+    dataset: Any = None,
+    dataset_kwargs: Mapping[str, Any] | None = None,
+    entity_to_id: Mapping[str, int] | str | Path | None = None,
+    relation_to_id: Mapping[str, int] | str | Path | None = None,
+) -> LabelMaps:
+    """Find the label maps.
+
+    :param model: the model under evaluation; it may carry ``entity_to_id`` and ``relation_to_id``
+    :param dataset: anything that PyKEEN's ``pipeline(dataset=...)`` takes, or a triples factory
+    :param dataset_kwargs: keyword arguments of the dataset
+    :param entity_to_id: the map itself, or the path of a file, see :func:`read_label_map`
+    :param relation_to_id: the same for relations
+    :raises EvaluationError: if nothing gives the labels, or they do not fit the model
+    """
+    if entity_to_id is not None and relation_to_id is not None:
+        maps = LabelMaps(read_label_map(entity_to_id, "entity"), read_label_map(relation_to_id, "relation"))
+        origin = "entity_to_id and relation_to_id"
+    elif dataset is not None:
+        if not hasattr(dataset, "entity_to_id"):
+            from pykeen.datasets import get_dataset  # late: datasets of plugins may import this package
+
+            dataset = get_dataset(dataset=dataset, dataset_kwargs=dataset_kwargs)
+        maps = LabelMaps(dataset.entity_to_id, dataset.relation_to_id)
+        origin = "the dataset"
+    elif getattr(model, "entity_to_id", None) and getattr(model, "relation_to_id", None):
+        maps = LabelMaps(model.entity_to_id, model.relation_to_id)
+        origin = "the model"
+    else:
+        raise EvaluationError(
+            "The evaluator's configuration names entities or relations by label, but it does not know their ids. Give "
+            "it "
+            "`dataset` (and `dataset_kwargs`) as you give them to the pipeline, or `entity_to_id` and `relation_to_id` "
+            "(maps, "
+            "or files with a label and an id in each row)."
+        )
+    for kind, mapping, known in (
+        ("entities", maps.entity_to_id, getattr(model, "num_entities", None)),
+        ("relations", maps.relation_to_id, getattr(model, "num_real_relations", None)),
+    ):
+        top = max(mapping.values(), default=-1)
+        if known is not None and top >= known:
+            raise EvaluationError(
+                f"The model has {known:_} {kind}, but {origin} gives ids up to {top:_}: these are the labels of "
+                f"another dataset."
+            )
+    return maps
+
+
+def read_triples(path: str | Path, labels: LabelMaps) -> tuple[MappedTriples, int]:
+    """Read true triples for filtering from a tab-separated file of labels.
+
+    :param path: the file; rows of head, relation, tail; no header
+    :param labels: the label maps
+    :return: the triples whose three labels are known, shape: ``(n, 3)``, and how many rows were left out as unknown:
+        they can never be an answer of a ranking
+    :raises EvaluationError: if the file is absent or a row has not three fields
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise EvaluationError(f"There is no file of triples at {path}.")
+    rows, left_out = [], 0
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            fields = line.rstrip("\r\n").split("\t")
+            if len(fields) != 3:
+                raise EvaluationError(
+                    f"{path}: row {number} has {len(fields)} fields; expected head, relation and tail."
+                )
+            head, relation, tail = fields
+            ids = (
+                labels.entity_to_id.get(head),
+                labels.relation_to_id.get(relation),
+                labels.entity_to_id.get(tail),
+            )
+            if None in ids:
+                left_out += 1
+            else:
+                rows.append(ids)
+    return torch.tensor(rows, dtype=torch.long).view(-1, 3), left_out

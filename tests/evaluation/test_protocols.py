@@ -1,0 +1,313 @@
+"""Ranks of the protocols against a plain loop, and the protocols in PyKEEN's unchanged pipeline."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pykeen.datasets import Nations
+from pykeen.evaluation import RankBasedEvaluator, evaluator_resolver
+from pykeen.hpo import hpo_pipeline
+from pykeen.models import DistMult
+from pykeen.pipeline import pipeline
+
+from pykeen_mmkg.errors import EvaluationError, ScoreError
+from pykeen_mmkg.evaluation.protocols import (
+    RelationPoolEvaluator,
+    StandardEvaluator,
+    VLKGEAuthorEvaluator,
+    ZSLCandidatesEvaluator,
+)
+
+from .reference import TableModel, slow_rank
+
+LONG = torch.long
+
+
+@st.composite
+def graphs(draw):
+    """A small graph with true triples, some of them to rank, and scores with many ties."""
+    num_entities = draw(st.integers(2, 7))
+    num_relations = draw(st.integers(1, 3))
+    entity = st.integers(0, num_entities - 1)
+    triple = st.tuples(entity, st.integers(0, num_relations - 1), entity)
+    test = draw(st.lists(triple, min_size=1, max_size=8))
+    train = draw(st.lists(triple, max_size=10))
+    levels = draw(st.integers(1, 6))
+    seed = draw(st.integers(0, 2**16))
+    generator = torch.Generator().manual_seed(seed)
+    table = torch.randint(levels, (num_entities, num_relations, num_entities), generator=generator).float()
+    if draw(st.booleans()):
+        table[table == 0] = -float("inf")
+    return table, test, train
+
+
+def _evaluate(evaluator, table, test, train, **kwargs):
+    model = TableModel(table, obeys_ids=kwargs.pop("obeys_ids", True))
+    result = evaluator.evaluate(
+        model,
+        torch.tensor(test, dtype=LONG),
+        additional_filter_triples=[torch.tensor(train, dtype=LONG).view(-1, 3)],
+        use_tqdm=False,
+        **kwargs,
+    )
+    return result, model
+
+
+def _check(ranks, expected):
+    rows = list(zip(ranks.optimistic, ranks.pessimistic, ranks.num_candidates, strict=True))
+    assert rows == [expected(tuple(t), s) for t, s in zip(ranks.triples.tolist(), ranks.side, strict=True)]
+
+
+@given(graphs(), st.integers(1, 9))
+def test_standard_ranks_equal_the_loop(graph, batch_size):
+    table, test, train = graph
+    known = set(test) | set(train)
+    result, _ = _evaluate(StandardEvaluator(), table, test, train, batch_size=batch_size)
+    assert len(result.ranks) == 2 * len(test)
+    assert [tuple(t) for t in result.ranks.triples.tolist()] == test * 2
+    _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, known))
+
+
+@given(graphs())
+def test_unfiltered_ranks_equal_the_loop(graph):
+    table, test, train = graph
+    result, _ = _evaluate(StandardEvaluator(filtered=False), table, test, train)
+    _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, set()))
+    assert result.protocol == "standard (unfiltered)"
+
+
+@given(graphs())
+def test_author_filter_also_drops_swapped_triples(graph):
+    table, test, train = graph
+    true = set(test) | set(train)
+    known = true | {(t, r, h) for h, r, t in true}
+    result, _ = _evaluate(VLKGEAuthorEvaluator(), table, test, train)
+    _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, known))
+
+
+@given(graphs(), st.data(), st.booleans(), st.booleans(), st.integers(1, 9))
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_candidate_ranks_equal_the_loop(graph, data, full, obeys_ids, batch_size):
+    table, test, train = graph
+    num_entities, num_relations, _ = table.shape
+    pool = st.lists(st.integers(0, num_entities - 1), min_size=1, max_size=num_entities)
+    by_pair = st.dictionaries(st.integers(0, num_entities - 1), pool, min_size=num_entities, max_size=num_entities)
+    kind = st.one_of(pool, by_pair)
+    lists = {side: {r: data.draw(kind) for r in range(num_relations)} for side in ("head", "tail")}
+    evaluator = ZSLCandidatesEvaluator(
+        candidates=lists["tail"], head_candidates=lists["head"], ids=True, full_ranking=full
+    )
+    known = set(test) | set(train)
+
+    def expected(triple, side):
+        given = lists[side][triple[1]]
+        if isinstance(given, dict):
+            given = given[triple[0] if side == "tail" else triple[2]]
+        return slow_rank(table, triple, side, known, set(given))
+
+    result, model = _evaluate(evaluator, table, test, train, obeys_ids=obeys_ids, batch_size=batch_size)
+    _check(result.ranks, expected)
+    if full:
+        _check(result.beside["standard"].ranks, lambda triple, side: slow_rank(table, triple, side, known))
+        assert result.beside["standard"].protocol == "standard"
+    else:
+        assert not result.beside
+
+
+@given(graphs(), st.data())
+def test_relation_pool_ranks_equal_the_loop(graph, data):
+    table, test, train = graph
+    own = data.draw(st.lists(st.integers(0, table.shape[1] - 1), unique=True))
+    evaluator = RelationPoolEvaluator(targets=("head", "tail"), split_relations=own)
+    known = set(test) | set(train)
+
+    def expected(triple, side):
+        source = set(test) if triple[1] in own else known
+        pool = {(t if side == "tail" else h) for h, r, t in source if r == triple[1]}
+        return slow_rank(table, triple, side, known, pool)
+
+    result, _ = _evaluate(evaluator, table, test, train)
+    _check(result.ranks, expected)
+
+
+@given(graphs(), st.data())
+def test_restricted_entities_and_excluded_relations(graph, data):
+    table, test, train = graph
+    entities = {e for h, _, t in test for e in (h, t)} | set(data.draw(st.lists(st.integers(0, len(table) - 1))))
+    excluded = data.draw(st.lists(st.integers(0, table.shape[1] - 1), unique=True))
+    kept = [triple for triple in test if triple[1] not in excluded]
+    evaluator = StandardEvaluator(exclude_relations=excluded)
+    known = set(test) | set(train)
+    if not kept:
+        with pytest.raises(EvaluationError, match="no triple"):
+            _evaluate(evaluator, table, test, train, restrict_entities_to=sorted(entities))
+        return
+    result, _ = _evaluate(evaluator, table, test, train, restrict_entities_to=sorted(entities))
+    assert [tuple(t) for t in result.ranks.triples.tolist()] == kept * 2
+    _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, known, entities))
+
+
+@pytest.fixture(scope="module")
+def nations():
+    dataset = Nations()
+    model = DistMult(triples_factory=dataset.training, embedding_dim=8, random_seed=0)
+    filters = [dataset.training.mapped_triples, dataset.validation.mapped_triples]
+    return dataset, model, {"additional_filter_triples": filters, "use_tqdm": False}
+
+
+def test_all_metrics_equal_those_of_pykeen(nations):
+    dataset, model, kwargs = nations
+    expected = RankBasedEvaluator().evaluate(model, dataset.testing.mapped_triples, **kwargs).to_flat_dict()
+    result = StandardEvaluator().evaluate(model, dataset.testing.mapped_triples, **kwargs)
+    assert result.to_flat_dict() == pytest.approx(dict(expected), nan_ok=True)
+    assert result.get_metric("mrr") == pytest.approx((1 / result.ranks.realistic).mean())
+    assert result.to_dict()["protocol"] == {"standard": 402}
+
+
+def test_bootstrap_of_pykeen_works(nations):
+    dataset, model, kwargs = nations
+    evaluator = StandardEvaluator(clear_on_finalize=False)
+    result = evaluator.evaluate(model, dataset.testing.mapped_triples, **kwargs)
+    interval = evaluator.finalize_with_confidence(n_boot=3, estimator="mean")[
+        "both.realistic.inverse_harmonic_mean_rank"
+    ]
+    assert interval[0] == pytest.approx(result.get_metric("mrr"), abs=0.1)
+    again = evaluator.evaluate(model, dataset.testing.mapped_triples, **kwargs)
+    assert len(again.ranks) == len(result.ranks)
+
+
+def test_only_candidates_are_scored(nations):
+    table = torch.rand(30, 1, 30)
+    result, model = _evaluate(
+        ZSLCandidatesEvaluator(candidates={0: [1, 2, 3]}, ids=True), table, [(5, 0, 7)], [(5, 0, 1)]
+    )
+    assert model.asked == [4]
+    assert result.ranks.num_candidates.tolist() == [3]
+    assert set(result.ranks.side) == {"tail"}
+
+
+@pytest.mark.parametrize("name", ["standard", "vlkge-author", "zsl-candidates", "relation-pool"])
+def test_each_protocol_runs_in_pipeline_with_early_stopping(name, tmp_path):
+    dataset = Nations()
+    labels = list(dataset.entity_to_id)
+    path = tmp_path / "candidates.json"
+    path.write_text(json.dumps({relation: labels[: 3 + i % 9] for i, relation in enumerate(dataset.relation_to_id)}))
+    kwargs = {"zsl-candidates": {"candidates": str(path), "dataset": "nations", "full_ranking": True}}.get(name, {})
+    kwargs = json.loads(json.dumps(kwargs))
+    result = pipeline(
+        dataset="nations",
+        model="distmult",
+        model_kwargs={"embedding_dim": 4},
+        training_kwargs={"num_epochs": 2, "use_tqdm": False},
+        evaluator=name,
+        evaluator_kwargs=kwargs,
+        stopper="early",
+        stopper_kwargs={"frequency": 1, "metric": "mrr"},
+        random_seed=0,
+    )
+    assert result.metric_results.protocol == name
+    assert evaluator_resolver.lookup(name).protocol == name
+    assert 0 < result.get_metric("mrr") <= 1
+    result.save_to_directory(tmp_path / "run")
+    saved = json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]
+    assert list(saved["protocol"]) == [name]
+    assert ("beside" in saved) == (name == "zsl-candidates")
+
+
+def test_protocol_in_hpo():
+    result = hpo_pipeline(
+        n_trials=1,
+        dataset="nations",
+        model="distmult",
+        training_kwargs={"num_epochs": 1, "use_tqdm": False},
+        evaluator="relation-pool",
+    )
+    assert 0 < result.study.best_value <= 1
+
+
+# bad input
+
+
+def _message(error):
+    return str(error.value)
+
+
+def test_missing_list_is_an_error():
+    with pytest.raises(EvaluationError, match="no candidate list for the relation with id 1"):
+        _evaluate(ZSLCandidatesEvaluator(candidates={0: [1]}, ids=True), torch.rand(3, 2, 3), [(0, 1, 2)], [])
+    with pytest.raises(EvaluationError, match="no candidate list.*entity with id 2"):
+        _evaluate(ZSLCandidatesEvaluator(candidates={0: {1: [1]}}, ids=True), torch.rand(3, 1, 3), [(2, 0, 2)], [])
+
+
+def test_empty_list_and_foreign_candidates_are_errors(nations):
+    dataset, model, kwargs = nations
+    relation = next(iter(dataset.relation_to_id))
+    for lists, message in (
+        ({relation: []}, f"'{relation}' .* is empty"),
+        ({relation: ["usa", "atlantis"]}, "'atlantis' .* is no entity"),
+        ({relation: "usa"}, "expected a list"),
+    ):
+        evaluator = ZSLCandidatesEvaluator(candidates=lists, dataset=dataset)
+        with pytest.raises(EvaluationError, match=message):
+            evaluator.evaluate(model, dataset.testing.mapped_triples, **kwargs)
+
+
+def test_labels_are_needed_and_must_fit(nations):
+    dataset, model, kwargs = nations
+    lists = {relation: ["usa", "uk"] for relation in dataset.relation_to_id}
+    with pytest.raises(EvaluationError, match="`dataset`"):
+        ZSLCandidatesEvaluator(candidates=lists).evaluate(model, dataset.testing.mapped_triples, **kwargs)
+    with pytest.raises(EvaluationError, match="another dataset"):
+        ZSLCandidatesEvaluator(candidates=lists, dataset="kinships").evaluate(
+            model, dataset.testing.mapped_triples, **kwargs
+        )
+    result = ZSLCandidatesEvaluator(
+        candidates=lists, entity_to_id=dataset.entity_to_id, relation_to_id=dataset.relation_to_id
+    ).evaluate(model, dataset.testing.mapped_triples, **kwargs)
+    assert result.ranks.num_candidates.max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("cls", "kwargs", "message"),
+    [
+        (ZSLCandidatesEvaluator, {}, "needs `candidates`"),
+        (ZSLCandidatesEvaluator, {"candidates": {0: [0]}, "targets": ["head"]}, "`head_candidates`"),
+        (ZSLCandidatesEvaluator, {"candidates": "/nowhere/lists.json"}, "/nowhere/lists.json"),
+        (StandardEvaluator, {"targets": ["relation"]}, "'head', 'tail'"),
+        (StandardEvaluator, {"targets": []}, "'head', 'tail'"),
+    ],
+)
+def test_bad_configuration(cls, kwargs, message):
+    with pytest.raises(EvaluationError) as error:
+        cls(**kwargs)
+    assert message in _message(error)
+
+
+def test_other_side_is_an_error(nations):
+    dataset, model, kwargs = nations
+    with pytest.raises(EvaluationError, match="tail"):
+        RelationPoolEvaluator().evaluate(model, dataset.testing.mapped_triples, targets=["head"], **kwargs)
+
+
+def test_nan_scores_are_an_error():
+    table = torch.rand(4, 1, 4)
+    table[2, 0, 3] = float("nan")
+    with pytest.raises(ScoreError, match=r"\(2, 0, \?\)"):
+        _evaluate(StandardEvaluator(), table, [(0, 0, 1), (2, 0, 1)], [])
+    table[2, 0, 3], table[1, 0, 1] = float("inf"), -float("inf")
+    assert len(_evaluate(StandardEvaluator(), table, [(2, 0, 1), (1, 0, 2)], [])[0].ranks) == 4
+
+
+def test_known_true_file_filters(tmp_path, nations):
+    dataset, model, kwargs = nations
+    path = tmp_path / "known.tsv"
+    h, r, _ = dataset.testing.triples[0]
+    path.write_text("".join(f"{h}\t{r}\t{t}\n" for t in dataset.entity_to_id) + "moon\torbits\tearth\n")
+    evaluator = StandardEvaluator(known_true=str(path), dataset=dataset, targets=["tail"])
+    result = evaluator.evaluate(model, dataset.testing.mapped_triples[:1], **kwargs)
+    assert result.ranks.num_candidates.tolist() == [1]
+    path.write_text("a\tb\n")
+    with pytest.raises(EvaluationError, match="row 1 has 2 fields"):
+        StandardEvaluator(known_true=path, dataset=dataset).evaluate(model, dataset.testing.mapped_triples, **kwargs)
