@@ -7,7 +7,7 @@ import logging
 import os
 import pathlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -16,15 +16,15 @@ from pykeen.datasets.base import Dataset, LazyDataset
 from pykeen.triples import TriplesFactory
 from pykeen.typing import LongTensor
 
-from ..errors import DataError
+from ..errors import DataError, DatasetNotFoundError
+from .candidates import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
-from .files import SUFFIXES, LabeledTriple, find_file, read_lines, read_triples
+from .files import SUFFIXES, LabeledTriple, find_file, read_triples
 from .tables import Missing, ModalityTable, load_tables, write_text
 
 __all__ = [
     "MultimodalDataset",
     "labels_of",
-    "read_candidates",
     "tables_of",
 ]
 
@@ -82,40 +82,6 @@ def tables_of(
         image_name=image_name if image_name is not None else known.get("image_kwargs", {}).get("image_name", "{label}"),
         missing_rows=missing_rows if missing_rows is not None else known.get("missing_rows", "error"),
     )
-
-
-def read_candidates(
-    path: PathLike, entities: Iterable[str] | None = None, relations: Iterable[str] | None = None
-) -> dict[str, list[str]]:
-    """Read lists of candidate entities per relation from a JSON file.
-
-    :param path: a JSON object, relation label -> list of entity labels
-    :param entities: the labels of all entities, to check against
-    :param relations: the labels of all relations, to check against
-    :returns: the labels of the candidates per relation label
-    :raises DataError: if the file is no such object, a list is empty or repeats an entity, or a label is unknown
-    """
-    try:
-        candidates = json.loads("\n".join(read_lines(pathlib.Path(path))))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: no valid JSON ({error.msg})") from None
-    if not isinstance(candidates, dict):
-        raise DataError(f"{path}: expected an object relation -> list of entities, found {type(candidates).__name__}")
-    entities = None if entities is None else set(entities)
-    relations = None if relations is None else set(relations)
-    for relation, labels in candidates.items():
-        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-            raise DataError(f"{path}: the candidates of relation {relation!r} are no list of entity labels")
-        if not labels:
-            raise DataError(f"{path}: the candidate list of relation {relation!r} is empty")
-        if len(set(labels)) != len(labels):
-            twice = next(label for label, count in Counter(labels).items() if count > 1)
-            raise DataError(f"{path}: the candidate list of relation {relation!r} has {twice!r} twice")
-        if relations is not None and relation not in relations:
-            raise DataError(f"{path}: {relation!r} is no relation of the dataset")
-        if entities is not None and (unknown := next((label for label in labels if label not in entities), None)):
-            raise DataError(f"{path}: the candidate {unknown!r} of relation {relation!r} is no entity of the dataset")
-    return candidates
 
 
 def _absolute(path: PathLike | None) -> pathlib.Path | None:
@@ -224,7 +190,7 @@ class MultimodalDataset(LazyDataset):
                 raise DataError(f"{name}={value!r} must be one of {allowed}")
         self.path = _absolute(path)
         if self.path is not None and not self.path.is_dir():
-            raise DataError(f"dataset folder {self.path} does not exist or is no folder")
+            raise DatasetNotFoundError(f"dataset folder {self.path} does not exist or is no folder")
         self._images = images
         self._image_name = image_name
         self._entities = entities
@@ -242,7 +208,7 @@ class MultimodalDataset(LazyDataset):
         if self.path is None:
             raise DataError(f"{type(self).__name__} needs the folder of the dataset: dataset_kwargs=dict(path=...)")
         if not self.path.is_dir():
-            raise DataError(f"dataset folder {self.path} does not exist any more; give the new one as path")
+            raise DatasetNotFoundError(f"dataset folder {self.path} does not exist any more; give the new one as path")
         return self.path
 
     def _image_folder(self, folder: pathlib.Path) -> pathlib.Path | None:
@@ -397,7 +363,7 @@ class MultimodalDataset(LazyDataset):
             return triples
         if "validation" in triples:
             raise DataError(f"{folder} has validation triples already: hold_out='dev' would mix two kinds of them")
-        dev = set(_read_dev_relations(folder / "dev_relations.txt"))
+        dev = set(read_relations(folder / "dev_relations.txt"))
         seen = {r for _, r, _ in triples["training"]}
         if unknown := sorted(dev - seen):
             raise DataError(
@@ -472,7 +438,7 @@ class MultimodalDataset(LazyDataset):
     def dev_relations(self) -> tuple[str, ...] | None:
         """The relations of ``dev_relations.txt``, None if there is no such file."""
         path = self.pointers["dev_relations"]
-        return path and _read_dev_relations(pathlib.Path(path))
+        return path and read_relations(path)
 
     @property
     def known_true(self) -> LongTensor | None:
@@ -526,11 +492,9 @@ class MultimodalDataset(LazyDataset):
         """
         try:
             self._ensure()
-        except DataError as error:
+        except DatasetNotFoundError as error:
             # PyKEEN's commands instantiate every dataset there is; without files there is nothing to store, and the
             # error comes up where the triples are used
-            if self.path is not None:
-                raise
             logger.warning("not cached: %s", error)
             return
         path = pathlib.Path(path)
@@ -569,10 +533,6 @@ def _complete(table: ModalityTable | None, labels: set[str], kind: Literal["enti
     if table is None:
         return ModalityTable.from_labels(sorted(labels), kind=kind, source=f"the triples (no {kind} table)")
     return table.align(sorted(labels.union(table.labels)), missing="allow")
-
-
-def _read_dev_relations(path: pathlib.Path) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(line.strip() for line in read_lines(path) if line.strip()))
 
 
 def _digest(triples: Mapping[str, Sequence[LabeledTriple]], *tables: ModalityTable) -> str:
