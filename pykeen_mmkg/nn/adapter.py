@@ -13,8 +13,8 @@ __all__ = ["ResidualAdapter"]
 class ResidualAdapter(nn.Module, ExtraReprMixin):
     """A small trained change of a frozen vector: ``x + tanh(g) * LayerNorm(W2 relu(W1 x))``.
 
-    The scalar g starts at zero, so the adapter starts as the identity, while W1 and W2 start at random: were all of them
-    zero, no gradient would ever leave zero. The formula is that of VL-KGE (https://arxiv.org/abs/2603.02435).
+    The scalar g starts at zero, so the adapter starts as the identity, while W1 and W2 start at random: were all of
+    them zero, no gradient would ever leave zero. The formula is that of VL-KGE (https://arxiv.org/abs/2603.02435).
     """
 
     def __init__(self, dim: int, bottleneck: int = 64) -> None:
@@ -42,8 +42,8 @@ class ResidualAdapter(nn.Module, ExtraReprMixin):
         """Change the vectors.
 
         :param x: shape ``(*b, d)``
-        :returns: shape ``(*b, d)``. A zero vector stays zero only until the bias of the LayerNorm has been trained: mask
-            what is missing afterwards
+        :returns: shape ``(*b, d)``. A zero vector stays zero only until the bias of the LayerNorm has been trained:
+            mask what is missing afterwards
         """
         return x + self.gate.tanh() * self.norm(self.up(self.down(x).relu()))
 

@@ -110,8 +110,8 @@ class Fusion(Combination, ABC):
                 )
         if mask is not None and mask.shape != (*shape[:-1], len(xs)):
             raise MultimodalError(
-                f"The mask has the shape {tuple(mask.shape)}, expected {(*shape[:-1], len(xs))}: one column for each of "
-                f"{list(self.modalities)}."
+                f"The mask has the shape {tuple(mask.shape)}, expected {(*shape[:-1], len(xs))}: one column for "
+                f"each of {list(self.modalities)}."
             )
         return self._fuse(xs, mask)
 
@@ -188,8 +188,7 @@ class AverageFusion(Fusion):
         self.structural = structural
         self.always = [i for i, name in enumerate(self.modalities) if form == "uneven" and name == structural]
 
-    # docstr-coverage: inherited
-    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:  # noqa: D102
+    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         if mask is None:
             total = xs[0]
             for x in xs[1:]:
@@ -214,8 +213,7 @@ class AverageFusion(Fusion):
 class SumFusion(Fusion):
     """The sum of the modalities that an item has ("addition" in VL-KGE)."""
 
-    # docstr-coverage: inherited
-    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:  # noqa: D102
+    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         if mask is not None:
             return _weighted_sum(xs, mask.to(dtype=xs[0].dtype))
         total = xs[0]
@@ -232,8 +230,7 @@ class ConcatFusion(Fusion):
         """Return the dimension of the fused vectors."""
         return self.num_modalities * self.dim
 
-    # docstr-coverage: inherited
-    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:  # noqa: D102
+    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         return torch.cat(list(_masked(xs, mask)), dim=-1)
 
 
@@ -256,8 +253,7 @@ class WeightedFusion(Fusion):
     def reset_parameters(self) -> None:  # noqa: D102
         nn.init.zeros_(self.logits)
 
-    # docstr-coverage: inherited
-    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:  # noqa: D102
+    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         logits = self.logits if mask is None else self.logits.expand(mask.shape)
         return _weighted_sum(xs, masked_softmax(logits, mask))
 
@@ -292,8 +288,7 @@ class GatedFusion(Fusion):
         nn.init.zeros_(self.gate.weight)
         nn.init.zeros_(self.gate.bias)
 
-    # docstr-coverage: inherited
-    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:  # noqa: D102
+    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         hidden = self.hidden(torch.cat(list(_masked(xs, mask)), dim=-1)).tanh()
         scores = self.gate(hidden).unflatten(-1, (self.num_modalities, self.dim))
         gates = masked_softmax(scores, None if mask is None else mask.unsqueeze(-1), dim=-2)
@@ -333,15 +328,16 @@ class AttentionFusion(Fusion):
         nn.init.zeros_(self.query)
         nn.init.zeros_(self.bias)
 
-    # docstr-coverage: inherited
-    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:  # noqa: D102
+    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         scores = torch.stack([self.key(x).tanh() @ self.query for x in xs], dim=-1) + self.bias
         return _weighted_sum(xs, masked_softmax(scores, mask))
 
 
 #: the fusions by name: average, sum, concat, weighted, gated, attention
 fusion_resolver: ClassResolver[Fusion] = ClassResolver.from_subclasses(
-    base=Fusion, default=AverageFusion, location="pykeen_mmkg.nn.fusion.fusion_resolver"
+    base=Fusion,  # type: ignore[type-abstract]
+    default=AverageFusion,
+    location="pykeen_mmkg.nn.fusion.fusion_resolver",
 )
 
 
@@ -363,7 +359,7 @@ def make_fusion(
         module = fusion_resolver.make(fusion, fusion_kwargs, modalities=modalities, dim=dim, **kwargs)
     except KeyError as error:
         raise MultimodalError(
-            f"Unknown fusion {fusion!r}; choose one of {', '.join(fusion_resolver.options)}."
+            f"Unknown fusion {fusion!r}; choose one of {', '.join(sorted(fusion_resolver.options))}."
         ) from error
     except TypeError as error:
         raise MultimodalError(f"Cannot make the fusion {fusion!r} with {dict(fusion_kwargs or {})}: {error}") from error

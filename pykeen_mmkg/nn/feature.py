@@ -1,0 +1,320 @@
+"""Frozen features as a representation."""
+
+import logging
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from docdata import parse_docdata
+from pykeen.nn.representation import MaxIDMismatchError
+from pykeen.typing import BoolTensor, FloatTensor, LongTensor
+from torch import nn
+from torch.nn import functional
+
+from ..errors import FeatureError
+from .adapter import ResidualAdapter
+from .cache import CachedRepresentation
+
+__all__ = ["FEATURE_PATH", "FeatureRepresentation"]
+
+logger = logging.getLogger(__name__)
+
+#: An environment variable: folders (as in PATH) in which a moved feature file is looked for when a model is loaded.
+FEATURE_PATH = "PYKEEN_MMKG_FEATURES"
+
+
+class _Source:
+    """Where rows come from: a store (by label) or a tensor (by position)."""
+
+    def __init__(self, features: Any, mask: Any = None) -> None:
+        self.path: str | None = None
+        self.digest: str | None = None
+        self.labels: Sequence[str] | None = None
+        if isinstance(features, str | os.PathLike):
+            # imported late: a user who brings tensors needs no store
+            from ..features import FeatureStore
+
+            self.path = str(pathlib.Path(features).expanduser().resolve())
+            features = FeatureStore.load(self.path)
+        elif getattr(features, "path", None) is not None:
+            self.path = str(pathlib.Path(features.path).expanduser().resolve())
+        if hasattr(features, "vectors"):
+            if mask is not None:
+                raise FeatureError("A feature store has a mask of its own; give `mask` with a plain tensor only.")
+            self.vectors, self.mask = features.vectors, features.mask
+            self.labels, self.digest = features.labels, features.digest
+            return
+        if features is None:
+            raise FeatureError("No features: give a path to a .safetensors file, a FeatureStore or a tensor.")
+        self.vectors = torch.as_tensor(features)
+        if self.vectors.ndim == 2:
+            size = len(self.vectors)
+            self.mask = torch.ones(size, dtype=torch.bool) if mask is None else torch.as_tensor(mask, dtype=torch.bool)
+            if self.mask.shape != (size,):
+                raise FeatureError(f"The mask has the shape {tuple(self.mask.shape)} for {size} feature rows.")
+
+    @property
+    def name(self) -> str:
+        return f"the feature store {self.path}" if self.path else "the features"
+
+    def align(self, labels: Sequence[str] | None, max_id: int) -> LongTensor:
+        """Return the row of each id, shape (max_id,); -1 where there is none."""
+        if self.labels is None:
+            if len(self.vectors) != max_id:
+                raise FeatureError(
+                    f"The feature tensor has {len(self.vectors)} rows for {max_id} ids; give one row for each id, in "
+                    f"the order of the ids, and a mask for those that have none."
+                )
+            rows = torch.arange(max_id)
+        elif labels is None:
+            raise FeatureError(f"{self.name} is keyed by labels: give the `labels` of the {max_id} ids, in order.")
+        else:
+            position = {label: row for row, label in enumerate(self.labels)}
+            rows = torch.as_tensor([position.get(label, -1) for label in labels], dtype=torch.long)
+            if len(rows) and bool((rows < 0).all()):
+                raise FeatureError(
+                    f"None of the {max_id} labels is in {self.name}. They begin with {list(labels[:3])}, those of the "
+                    f"store with {list(self.labels[:3])}: it was made for other data."
+                )
+        return torch.where((rows >= 0) & self.mask[rows.clamp(min=0)], rows, -1)
+
+
+def _shuffled(rows: LongTensor, seed: int) -> LongTensor:
+    """Permute the rows among the ids that have one."""
+    have = (rows >= 0).nonzero().squeeze(-1)
+    order = torch.randperm(len(have), generator=torch.Generator().manual_seed(seed))
+    rows = rows.clone()
+    rows[have] = rows[have[order]]
+    return rows
+
+
+@parse_docdata
+class FeatureRepresentation(CachedRepresentation):
+    """Frozen features, with what is trained on top of them: a projection and a residual adapter, both optional.
+
+    The rows of the features are neither parameters nor part of the state dict: they are kept in a non-persistent
+    buffer, or in host memory. Nothing re-initialises them. A pickled model (``torch.save(model)``, as PyKEEN's pipeline
+    writes it) has the path and the digest of the feature file instead of its rows and reads them again when it is
+    loaded; a file that has been moved is looked for by its name in the folders of the environment variable
+    ``PYKEEN_MMKG_FEATURES``, and a file with other content is refused. Only features that were given in memory,
+    without a file, are pickled.
+
+    An id without features has the zero vector, whatever is trained, and False in :attr:`mask`.
+
+    ---
+    name: Frozen Features
+    """
+
+    #: shape (max_id,): which ids have features
+    mask: BoolTensor
+
+    #: the features, shape (max_id, feature_dim), unless they stay in host memory
+    features: FloatTensor | None
+
+    #: the projection to the output dimension, shared with other representations if it was given
+    projection: nn.Linear | None
+
+    adapter: ResidualAdapter | None
+
+    def __init__(
+        self,
+        max_id: int | None = None,
+        shape: int | Sequence[int] | None = None,
+        features: Any = None,
+        mask: Any = None,
+        labels: Sequence[str] | None = None,
+        projection: bool | nn.Linear | None = None,
+        adapter: bool = False,
+        adapter_kwargs: Mapping[str, Any] | None = None,
+        normalize_features: bool = False,
+        l2_normalize: bool = False,
+        storage: str = "device",
+        shuffle: int | None = None,
+        eval_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Initialize the representation.
+
+        :param max_id: the number of ids; by default that of the labels, or of the rows of a tensor
+        :param shape: the output dimension ``d``; by default that of the features
+        :param features: the path to a .safetensors file of :class:`~pykeen_mmkg.features.FeatureStore`, such a store,
+            or an array of shape ``(max_id, feature_dim)`` in the order of the ids
+        :param mask: shape ``(max_id,)``, for an array: False where an id has no features, whatever its row holds
+        :param labels: the labels of the ids, in order. Needed for a store; for an array they only make errors readable
+        :param projection: whether there is a bias-free linear projection (Xavier uniform), or the projection itself,
+            to share it. By default there is one where the dimension of the features is not `shape`.
+        :param adapter: whether to add a :class:`~pykeen_mmkg.nn.adapter.ResidualAdapter` after the projection
+        :param adapter_kwargs: keyword arguments of the adapter
+        :param normalize_features: whether to bring the features to unit length, first of all
+        :param l2_normalize: whether to bring each vector to unit length, last of all
+        :param storage: ``device``: a buffer, which follows the model; ``cpu``: host memory, from which the rows that
+            are needed go to the model's device. With a feature file these are memory-mapped.
+        :param shuffle: a seed, for the shuffled-features control: the rows change places at random among the ids
+            that have one, so that the distribution is kept and the meaning is lost. ``None`` leaves them in place.
+        :param eval_cache: see :class:`~pykeen_mmkg.nn.cache.CachedRepresentation`; by default where something is
+            computed
+        :param kwargs: further keyword arguments of :class:`~pykeen_mmkg.nn.cache.CachedRepresentation`
+        :raises FeatureError: if the features cannot be read or aligned, are not finite (the message names the label),
+            or are of a dimension that does not fit
+        """
+        source = _Source(features, mask)
+        if source.vectors.ndim != 2 or not source.vectors.dtype.is_floating_point:
+            raise FeatureError(
+                f"{source.name} must be floating point vectors in a matrix, one row for each id; got the shape "
+                f"{tuple(source.vectors.shape)} and {source.vectors.dtype}."
+            )
+        if max_id is None:
+            max_id = len(source.vectors) if labels is None else len(labels)
+        if labels is not None and len(labels) != max_id:
+            raise MaxIDMismatchError(f"There are {len(labels)} labels for {max_id} ids.")
+        if storage not in {"device", "cpu"}:
+            raise FeatureError(f"Unknown storage {storage!r}; choose one of device, cpu.")
+        rows = source.align(labels, max_id)
+        own_dim = source.vectors.shape[-1]
+        dim = _only(shape, default=own_dim)
+        if projection is None:
+            projection = dim != own_dim
+        if projection is False and dim != own_dim:
+            raise FeatureError(f"{source.name} has the dimension {own_dim}; without a projection it cannot be {dim}.")
+        if isinstance(projection, nn.Linear) and (projection.in_features, projection.out_features) != (own_dim, dim):
+            raise FeatureError(
+                f"{source.name} has the dimension {own_dim}, but the shared projection is from "
+                f"{projection.in_features} to {projection.out_features}, and the representation has {dim}."
+            )
+        _check_finite(source, rows, labels)
+        if eval_cache is None:
+            eval_cache = bool(projection) or adapter
+        super().__init__(max_id=max_id, shape=dim, eval_cache=eval_cache, **kwargs)
+        self.feature_dim = own_dim
+        self.storage = storage
+        self.normalize_features = normalize_features
+        self.l2_normalize = l2_normalize
+        self.path, self.digest = source.path, source.digest
+        if shuffle is not None and shuffle is not False:
+            rows = _shuffled(rows, seed=int(shuffle))
+        # plain attributes, on purpose: as buffers they would move along to the GPU, or make the device ambiguous
+        self._row_of_id = rows.to(torch.int32)
+        self._host: FloatTensor | None = None
+        self.register_buffer("mask", rows >= 0, persistent=False)
+        self.register_buffer("features", None, persistent=False)
+        self._attach(source.vectors)
+        if isinstance(projection, nn.Linear):
+            self.projection = projection
+        else:
+            self.projection = nn.Linear(own_dim, dim, bias=False) if projection else None
+        self.adapter = ResidualAdapter(dim, **(adapter_kwargs or {})) if adapter else None
+        self.reset_parameters()
+
+    def _attach(self, vectors: FloatTensor) -> None:
+        """Take the rows out of a source that has been checked."""
+        if self.storage == "cpu":
+            self._host = vectors
+            return
+        rows = self._row_of_id.long()
+        aligned = vectors[rows.clamp(min=0)].to(dtype=torch.get_default_dtype())
+        aligned.masked_fill_(rows.lt(0).unsqueeze(-1), 0.0)
+        if self.normalize_features:
+            aligned = functional.normalize(aligned, dim=-1)
+        self.features = aligned.to(device=self.mask.device)
+
+    # docstr-coverage: inherited
+    def reset_parameters(self) -> None:  # noqa: D102
+        super().reset_parameters()
+        if self.projection is not None:
+            nn.init.xavier_uniform_(self.projection.weight)
+        if self.adapter is not None:
+            self.adapter.reset_parameters()
+
+    def lookup(self, indices: LongTensor | None = None) -> FloatTensor:
+        """Return the frozen rows.
+
+        :param indices: shape ``s``, or None for all
+        :returns: shape ``(*s, feature_dim)``, on the device of the representation; zero where there are no features
+        """
+        if self.features is not None:
+            return self.features if indices is None else self.features[indices.to(self.mask.device)]
+        assert self._host is not None
+        rows = (self._row_of_id if indices is None else self._row_of_id[indices.cpu()]).long()
+        x = self._host[rows.clamp(min=0)].to(device=self.mask.device)
+        x = x.to(dtype=torch.get_default_dtype() if self.projection is None else self.projection.weight.dtype)
+        x = x.masked_fill(rows.lt(0).unsqueeze(-1).to(x.device), 0.0)
+        return functional.normalize(x, dim=-1) if self.normalize_features else x
+
+    def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
+        x = self.lookup(indices)
+        if self.projection is not None:
+            x = self.projection(x)
+        if self.adapter is not None:
+            mask = self.mask if indices is None else self.mask[indices.to(self.mask.device)]
+            x = self.adapter(x).masked_fill(~mask.unsqueeze(-1), 0.0)
+        if self.l2_normalize:
+            x = functional.normalize(x, dim=-1)
+        return x
+
+    @property
+    def coverage(self) -> float:
+        """Return the share of ids that have features."""
+        return self.mask.float().mean().item()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if self.path is not None:
+            state["_host"] = None
+            state["_buffers"] = {**self._buffers, "features": None}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.path is None:
+            return
+        source = _Source(_find(self.path))
+        if source.digest != self.digest:
+            raise FeatureError(
+                f"{source.name} is not the one that the model was saved with: its digest is {source.digest}, expected "
+                f"{self.digest}. Restore the file, or train the model again."
+            )
+        self._attach(source.vectors)
+
+    # docstr-coverage: inherited
+    def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
+        yield from super().iter_extra_repr()
+        yield f"feature_dim={self.feature_dim}"
+        yield f"storage={self.storage}"
+        if self.path is not None:
+            yield f"path={self.path}"
+
+
+def _only(shape: int | Sequence[int] | None, default: int) -> int:
+    """Return the single dimension of a shape."""
+    if shape is None:
+        return default
+    dims = (shape,) if isinstance(shape, int) else tuple(shape)
+    if len(dims) != 1:
+        raise FeatureError(f"Features are vectors; the shape {dims} is not one of a vector.")
+    return dims[0]
+
+
+def _check_finite(source: _Source, rows: LongTensor, labels: Sequence[str] | None) -> None:
+    """Name the first id whose features are not finite."""
+    for ids in torch.arange(len(rows))[rows >= 0].split(16384):
+        bad = ~source.vectors[rows[ids]].isfinite().all(dim=-1)
+        if bad.any():
+            index = int(ids[bad.nonzero()[0, 0]])
+            name = f"the row of id {index}" if labels is None else f"the row of {labels[index]!r} (id {index})"
+            raise FeatureError(
+                f"{source.name}: {name} holds NaN or infinity. Encode it again, or mask it if it has no such modality."
+            )
+
+
+def _find(path: str) -> pathlib.Path:
+    """Find a feature file that may have been moved."""
+    folders = [folder for folder in os.environ.get(FEATURE_PATH, "").split(os.pathsep) if folder]
+    for candidate in [pathlib.Path(path), *(pathlib.Path(folder, pathlib.Path(path).name) for folder in folders)]:
+        if candidate.is_file():
+            return candidate
+    raise FeatureError(
+        f"The model was saved with the feature file {path}, which is not there. Put it back, or put its folder into "
+        f"the environment variable {FEATURE_PATH}."
+    )

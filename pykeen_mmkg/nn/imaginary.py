@@ -1,0 +1,162 @@
+"""Complex vectors for PyKEEN's complex interactions: the real part is fused, the imaginary part is not."""
+
+from typing import Any
+
+import torch
+from docdata import parse_docdata
+from pykeen.nn.representation import Embedding
+from pykeen.regularizers import Regularizer
+from pykeen.typing import BoolTensor, FloatTensor, LongTensor
+from torch import nn
+from torch.nn import functional
+
+from ..errors import MultimodalError
+from .multimodal import MultimodalRepresentation
+
+__all__ = ["IMAGINARY", "ComplexMultimodalRepresentation", "ResidualRegularizer"]
+
+
+#: how the imaginary part of an id comes about that has no row of its own in the table
+IMAGINARY = ("distil", "joint", "free")
+
+
+class ResidualRegularizer(Regularizer):
+    """The mean square of residuals, as a term that PyKEEN's training loops add to the loss."""
+
+    # docstr-coverage: inherited
+    def forward(self, x: FloatTensor) -> FloatTensor:  # noqa: D102
+        return x.square().mean()
+
+
+@parse_docdata
+class ComplexMultimodalRepresentation(MultimodalRepresentation):
+    r"""A :class:`MultimodalRepresentation` as the real part, and a separate free table as the imaginary part.
+
+    For ids seen in training this is the form of VL-ComplEx and VL-RotatE. An unseen id has no row of the table that
+    means anything; its imaginary part is $\mathbf{W} \mathbf{f}$, where $\mathbf{f}$ are its features, fused (which is
+    its real part). What trains W depends on `imaginary`:
+
+    - ``distil`` (default): W is a least-squares regression from the features to the table, on the seen ids of each
+      batch,
+
+      .. math::
+
+          \operatorname{mean} (\mathbf{W} \operatorname{sg}(\mathbf{f}_e) - \operatorname{sg}(\mathbf{y}_e))^2
+
+      with sg for stop-gradient, so that no other gradient changes in the least. The term reaches the loss the way
+      PyKEEN's regularizers do. It starts from W = 0, from which the gradient leads away at once. An unseen id
+      that occurs in training can be there as a negative only; then it does not train W.
+    - ``joint``: the loss itself trains W, through ids that are treated as unseen, and through unseen negatives.
+      W starts at random.
+    - ``free``: there is no W; an unseen id keeps the untrained row of the table. For comparison.
+
+    With ``structural_dropout``, an id that is treated as unseen gets its imaginary part from W, too (``distil`` and
+    ``joint``), and trains it through the loss.
+
+    Without the structural modality there is no table unless ``free``, since it would be structure: the imaginary part
+    of every id is $\mathbf{W} \mathbf{f}$, trained by the loss.
+
+    ---
+    name: Complex Multimodal
+    citation:
+        author: Efthymiou
+        year: 2026
+        link: https://arxiv.org/abs/2603.02435
+        github: thefth/vl-kge
+    """
+
+    #: the free table of the imaginary parts
+    table: Embedding | None
+
+    #: W, shape (d, d); None if every imaginary part comes from the table
+    projection: nn.Parameter | None
+
+    def __init__(self, *args: Any, imaginary: str = "distil", distil_weight: float = 1.0, **kwargs: Any) -> None:
+        """Initialize the representation.
+
+        :param args: positional parameters of :class:`~pykeen_mmkg.nn.multimodal.MultimodalRepresentation`
+        :param imaginary: ``distil``, ``joint`` or ``free``, see above
+        :param distil_weight: the weight of the regression in the loss
+        :param kwargs: keyword parameters of :class:`~pykeen_mmkg.nn.multimodal.MultimodalRepresentation`
+        :raises MultimodalError: if there is no such way to an imaginary part
+        """
+        if imaginary not in IMAGINARY:
+            raise MultimodalError(f"Unknown imaginary={imaginary!r}; choose one of {', '.join(IMAGINARY)}.")
+        super().__init__(*args, **kwargs)
+        dim = self.fusion.output_dim
+        column = self.structural_column
+        self.imaginary = imaginary
+        unseen = column is not None and not bool(self.mask[:, column].all())
+        free = column is not None or imaginary == "free"
+        self.table = Embedding(self.max_id, shape=dim, initializer=nn.init.xavier_uniform_) if free else None
+        derived = imaginary != "free" and (not free or unseen or any(self.dropouts))
+        self.projection = nn.Parameter(torch.zeros(dim, dim)) if derived else None
+        distil = imaginary == "distil" and free and unseen
+        self.distillation = ResidualRegularizer(weight=distil_weight) if distil else None
+        self.reset_parameters()
+
+    # docstr-coverage: inherited
+    def reset_parameters(self) -> None:  # noqa: D102
+        super().reset_parameters()
+        if not hasattr(self, "imaginary"):
+            return  # the constructor of the super class is at work
+        if self.table is not None:
+            self.table.reset_parameters()
+        if self.projection is not None:
+            if self.distillation is None:
+                nn.init.xavier_uniform_(self.projection)
+            else:
+                nn.init.zeros_(self.projection)
+
+    def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
+        if indices is not None:
+            indices = indices.to(self.mask.device)
+        xs, mask = self._inputs(indices), self._presence(indices)
+        real = self.fusion(xs, mask)
+        if self.table is None:
+            assert self.projection is not None
+            return torch.complex(real, functional.linear(real, self.projection))
+        imaginary = self.table(indices)
+        if mask is not None and self.projection is not None:
+            own = self.mask if indices is None else self.mask[indices]
+            if self.distillation is not None and self.training and torch.is_grad_enabled():
+                self._distil(xs, own, imaginary)
+            imaginary = self._derive(real, imaginary, own, mask)
+        return torch.complex(real, imaginary)
+
+    def _derive(self, real: FloatTensor, imaginary: FloatTensor, own: BoolTensor, mask: BoolTensor) -> FloatTensor:
+        """Replace the imaginary part of ids without structure.
+
+        :param real: shape ``(*s, d)``, the fused vectors
+        :param imaginary: shape ``(*s, d)``, the rows of the table
+        :param own: shape ``(*s, M)``, what the ids have
+        :param mask: shape ``(*s, M)``, what dropout has left of it
+        :returns: shape ``(*s, d)``
+        """
+        assert self.projection is not None
+        column = self.structural_column
+        unseen, missing = ~own[..., column], ~mask[..., column]
+        if self.distillation is not None and unseen.any():
+            # an unseen id is a negative whenever it occurs in training: it would only teach W to push it away
+            derived = functional.linear(real[unseen].detach(), self.projection.detach())
+            imaginary = imaginary.index_put((unseen,), derived.to(imaginary.dtype))
+            missing = missing & ~unseen
+        if missing.any():
+            derived = functional.linear(real[missing], self.projection)
+            imaginary = imaginary.index_put((missing,), derived.to(imaginary.dtype))
+        return imaginary
+
+    def _distil(self, xs: list[FloatTensor], own: BoolTensor, imaginary: FloatTensor) -> None:
+        """Add to the loss how far the projection is from the table on the seen ids."""
+        assert self.projection is not None
+        assert self.distillation is not None
+        column = self.structural_column
+        with torch.no_grad():
+            mask = own.clone()
+            mask[..., column] = False
+            rows = own[..., column] & mask.any(dim=-1)
+            if not rows.any():
+                return
+            features = self.fusion([x[rows] for x in xs], mask[rows])
+            target = imaginary[rows]
+        self.distillation.update(functional.linear(features, self.projection) - target)
