@@ -1,0 +1,108 @@
+"""What models share: training scores from the unique entities and relations of a batch."""
+
+import torch
+from pykeen.nn.representation import Representation
+from pykeen.regularizers import Regularizer
+from pykeen.typing import FloatTensor, InductiveMode, LongTensor
+from pykeen.utils import get_batchnorm_modules
+from torch import nn
+
+from ..nn.indexed import MIN_TRIPLES, score_indexed, supports_indexed
+
+__all__ = [
+    "IndexedScoringMixin",
+]
+
+#: Above this share of all entities, all representations are computed: that saves looking them up.
+COMPUTE_ALL_ABOVE = 0.75
+
+
+def _once_per_row(representation: Representation) -> bool:
+    """Return whether computing a repeated row once means the same as computing it each time.
+
+    It does not while training with a regularizer, which weighs rows by how often they occur; with a batch
+    normalization, whose statistics do; or with a dropout that draws anew for each occurrence.
+    """
+    if not representation.training:
+        return True
+    if get_batchnorm_modules(representation):
+        return False
+    if representation.dropout is not None and representation.dropout.p > 0:
+        return False
+    modules = list(representation.modules())
+    if any(isinstance(module, Regularizer) for module in modules):
+        return False
+    # inside of a representation that is computed once per row anyway, dropout is drawn once per row by PyKEEN, too
+    return representation.unique or not any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in modules)
+
+
+def _unique_rows(representation: Representation, ids: LongTensor) -> tuple[FloatTensor, LongTensor]:
+    """Compute the representations of the different ids, and tell for each id its row.
+
+    :param representation:
+        the representation
+    :param ids: shape: (\\*s,)
+        the ids
+
+    :return:
+        a pair of the representations, shape: (u, \\*shape), and the rows, shape: (\\*s,)
+    """
+    present = torch.zeros(representation.max_id, dtype=torch.bool, device=ids.device)
+    present[ids] = True
+    unique = present.nonzero().squeeze(dim=-1)
+    if unique.shape[0] > COMPUTE_ALL_ABOVE * representation.max_id:
+        return representation(indices=None), ids
+    return representation(indices=unique), (present.cumsum(dim=0) - 1)[ids]
+
+
+class IndexedScoringMixin:
+    """Mixin for an :class:`~pykeen.models.ERModel` that scores sampled triples fast, for the loops as they are.
+
+    To be placed before the model class. Each entity and relation of a batch is computed once, and the scores come from
+    :func:`~pykeen_mmkg.nn.indexed.score_indexed`. Where this would mean something else (several representations, an
+    interaction without a fast way, a regularizer, ...), the model's own way is taken.
+    """
+
+    #: a batch with fewer triples is scored by the model's own way
+    indexed_scoring_min_triples: int = MIN_TRIPLES
+
+    def _representations_for_indexed_scoring(
+        self, mode: InductiveMode | None
+    ) -> tuple[Representation, Representation] | None:
+        """Return the only entity and the only relation representation; None if the fast way does not apply."""
+        entities = self._get_entity_representations_from_inductive_mode(mode=mode)  # type: ignore[attr-defined]
+        relations = self.relation_representations  # type: ignore[attr-defined]
+        if len(entities) != 1 or len(relations) != 1 or not supports_indexed(self.interaction):  # type: ignore[attr-defined]
+            return None
+        if len(entities[0].shape) != 1 or len(relations[0].shape) != 1:
+            return None
+        return (entities[0], relations[0]) if _once_per_row(entities[0]) and _once_per_row(relations[0]) else None
+
+    def score_hrt(self, hrt_batch: LongTensor, *, mode: InductiveMode | None = None) -> FloatTensor:
+        """Score triples.
+
+        :param hrt_batch: shape: (batch_size, 3), dtype: long
+            The indices of (head, relation, tail) triples.
+        :param mode:
+            The pass mode, cf. :meth:`pykeen.models.ERModel.score_hrt`.
+
+        :return: shape: (batch_size, 1), dtype: float
+            The score for each triple.
+        """
+        representations = None
+        if hrt_batch.shape[0] >= self.indexed_scoring_min_triples:
+            representations = self._representations_for_indexed_scoring(mode=mode)
+        if representations is None:
+            return super().score_hrt(hrt_batch, mode=mode)  # type: ignore[misc]
+        entity_representation, relation_representation = representations
+        entities, ht = _unique_rows(entity_representation, hrt_batch[:, [0, 2]])
+        relations, r = _unique_rows(relation_representation, hrt_batch[:, 1])
+        local = torch.stack([ht[:, 0], r, ht[:, 1]], dim=-1)
+        scores = score_indexed(
+            self.interaction,  # type: ignore[attr-defined]
+            entities,
+            relations,
+            local,
+            min_triples=self.indexed_scoring_min_triples,
+        )
+        return scores.unsqueeze(dim=-1)
