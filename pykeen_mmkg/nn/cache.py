@@ -92,17 +92,18 @@ class CachedRepresentation(Representation, ABC):
             table = self._cached()
             return table if indices is None else _take(table, indices)
         if indices is None or not self.unique:
-            return super().forward(indices)
-        rows, inverse = indices.unique(return_inverse=True)
-        if rows.numel() >= self.whole_table_share * self.max_id:
-            x, inverse = self._rows(None), indices
+            x = self._rows(indices)
         else:
-            x = self._rows(rows)
-        x = _take(x, inverse)
+            rows, inverse = indices.unique(return_inverse=True)
+            if rows.numel() >= self.whole_table_share * self.max_id:
+                x = _take(self._rows(None), indices)
+            else:
+                x = _take(self._rows(rows), inverse)
         if self.regularizer is not None:
             self.regularizer.update(x)
         if self.dropout is not None:
-            x = self.dropout(x)
+            # torch drops no complex numbers: drop them whole
+            x = x * self.dropout(torch.ones_like(x.real)) if x.is_complex() else self.dropout(x)
         return x
 
     def _rows(self, indices: LongTensor | None) -> FloatTensor:

@@ -71,12 +71,12 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
     #: W, shape (d, d); None if every imaginary part comes from the table
     projection: nn.Parameter | None
 
-    def __init__(self, *args: Any, imaginary: str = "distil", distil_weight: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, imaginary: str = "distil", imaginary_fit: float = 1.0, **kwargs: Any) -> None:
         """Initialize the representation.
 
         :param args: positional parameters of :class:`~pykeen_mmkg.nn.multimodal.MultimodalRepresentation`
         :param imaginary: ``distil``, ``joint`` or ``free``, see above
-        :param distil_weight: the weight of the regression in the loss
+        :param imaginary_fit: the weight of the regression in the loss; 0 leaves W untrained
         :param kwargs: keyword parameters of :class:`~pykeen_mmkg.nn.multimodal.MultimodalRepresentation`
         :raises MultimodalError: if there is no such way to an imaginary part
         """
@@ -86,13 +86,14 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
         dim = self.fusion.output_dim
         column = self.structural_column
         self.imaginary = imaginary
+        self.imaginary_fit = imaginary_fit
         unseen = column is not None and not bool(self.mask[:, column].all())
         free = column is not None or imaginary == "free"
         self.table = Embedding(self.max_id, shape=dim, initializer=nn.init.xavier_uniform_) if free else None
         derived = imaginary != "free" and (not free or unseen or any(self.dropouts))
         self.projection = nn.Parameter(torch.zeros(dim, dim)) if derived else None
         distil = imaginary == "distil" and free and unseen
-        self.distillation = ResidualRegularizer(weight=distil_weight) if distil else None
+        self.distillation = ResidualRegularizer(weight=imaginary_fit) if distil else None
         self.reset_parameters()
 
     # docstr-coverage: inherited
@@ -119,7 +120,7 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
         imaginary = self.table(indices)
         if mask is not None and self.projection is not None:
             own = self.mask if indices is None else self.mask[indices]
-            if self.distillation is not None and self.training and torch.is_grad_enabled():
+            if self.imaginary_fit and self.distillation is not None and self.training and torch.is_grad_enabled():
                 self._distil(xs, own, imaginary)
             imaginary = self._derive(real, imaginary, own, mask)
         return torch.complex(real, imaginary)
