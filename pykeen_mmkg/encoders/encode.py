@@ -1,0 +1,304 @@
+"""Encode texts and images once, into feature stores, through a cache of vectors by content.
+
+Every item has a key of its own bytes, in a folder named after the encoder's fingerprint. So an interrupted run resumes,
+a changed image encodes only itself, equal items are encoded once, and two encoders never meet. Where all items are
+there, the encoder's weights are not even loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import pathlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import torch
+from tqdm.auto import tqdm
+
+from ..errors import DataError, EncoderError, ImageError, UnusableImageError
+from ..features import FeatureStore
+from .base import TEXTUAL, VISUAL, VisionLanguageEncoder
+from .cache import ShardWriter, VectorCache
+from .images import MAX_PIXELS, decode_image, read_image
+
+__all__ = [
+    "default_directory",
+    "encode_images",
+    "encode_texts",
+]
+
+logger = logging.getLogger(__name__)
+
+X = TypeVar("X")
+Y = TypeVar("Y")
+
+#: The libraries on which the last digits of a vector may depend
+LIBRARIES = ("torch", "transformers", "tokenizers", "pillow")
+
+
+def default_directory() -> pathlib.Path:
+    """Get the folder of all caches of features, below PyKEEN's own."""
+    from pykeen.constants import PYKEEN_HOME
+
+    return pathlib.Path(PYKEEN_HOME, "mmkg", "features")
+
+
+def encode_texts(
+    texts: Mapping[str, str | None],
+    encoder: str | pathlib.Path | VisionLanguageEncoder | None = None,
+    directory: str | pathlib.Path | None = None,
+    batch_size: int | None = None,
+    progress: bool = True,
+    encoder_kwargs: Mapping[str, Any] | None = None,
+) -> FeatureStore:
+    """Encode texts into a feature store, or take them from the cache.
+
+    :param texts:
+        label -> text; None, or a text of nothing but blanks, means that the item has none
+    :param encoder:
+        the encoder, cf. :func:`pykeen_mmkg.encoders.make_encoder`
+    :param directory:
+        the folder of all caches; by default one below PyKEEN's own
+    :param batch_size:
+        the number of texts in a batch
+    :param progress:
+        whether to show a progress bar
+    :param encoder_kwargs:
+        options of the encoder
+    :returns:
+        a store with one row for each label, in the given order. ``provenance["truncated"]`` counts the items whose text
+        was longer than the encoder's context.
+    :raises DataError:
+        if a text is no string
+    :raises EncoderError:
+        if the encoder has no text model, or gives NaN or infinity; the message names the item
+    """
+    encoder = _make(encoder, encoder_kwargs, modality=TEXTUAL)
+    cleaned: dict[str, str] = {}
+    for label, text in texts.items():
+        if text is not None and not isinstance(text, str):
+            raise DataError(f"The text of {label!r} is no string, but {text!r}. Use None where there is none.")
+        # lone surrogates cannot be written as UTF-8, nor be tokenised
+        text = (text or "").strip().encode("utf-8", errors="replace").decode("utf-8")
+        if text:
+            cleaned[label] = text
+    keys = {label: hashlib.sha256(text.encode()).hexdigest() for label, text in cleaned.items()}
+    cache = _open_cache(encoder, directory, modality=TEXTUAL)
+    missing = {keys[label]: (label, text) for label, text in reversed(cleaned.items()) if keys[label] not in cache}
+    if missing:
+        pending_keys, pending = list(missing), [text for _, text in missing.values()]
+        with (
+            ShardWriter(cache, versions=_versions()) as writer,
+            tqdm(total=len(pending), desc=f"Texts -> {encoder.name}", unit="text", disable=not progress) as bar,
+        ):
+            for batch in encoder.text_batches(pending, batch_size=batch_size):
+                vectors = encoder.embed_texts(encoder.prepare_texts([pending[i] for i, _ in batch]))
+                rows = {pending_keys[i]: truncated for i, truncated in batch}
+                _check_finite(vectors, [repr(missing[key][0]) for key in rows], encoder)
+                writer.add(rows, vectors)
+                bar.update(len(batch))
+    return _assemble(list(texts), {label: [key] for label, key in keys.items()}, cache, encoder, TEXTUAL, {})
+
+
+def encode_images(
+    images: Mapping[str, Sequence[str | pathlib.Path]],
+    encoder: str | pathlib.Path | VisionLanguageEncoder | None = None,
+    directory: str | pathlib.Path | None = None,
+    strict: bool = False,
+    batch_size: int | None = None,
+    workers: int = 2,
+    max_pixels: int = MAX_PIXELS,
+    progress: bool = True,
+    encoder_kwargs: Mapping[str, Any] | None = None,
+) -> FeatureStore:
+    """Encode images into a feature store, or take them from the cache; several images of an item are averaged.
+
+    :param images:
+        label -> paths of its images, possibly none
+    :param encoder:
+        the encoder, cf. :func:`pykeen_mmkg.encoders.make_encoder`
+    :param directory:
+        the folder of all caches; by default one below PyKEEN's own
+    :param strict:
+        whether an image that cannot be used is an error; by default it is skipped, counted and listed, in a warning
+        and, as a JSON list, in ``provenance["skipped"]``
+    :param batch_size:
+        the number of images in a batch
+    :param workers:
+        the number of threads that decode images
+    :param max_pixels:
+        the most pixels an image may have
+    :param progress:
+        whether to show progress bars
+    :param encoder_kwargs:
+        options of the encoder
+    :returns:
+        a store with one row for each label, in the given order
+    :raises ImageError:
+        if an image is missing, or, if strict, cannot be used; the message names the image and its item
+    :raises EncoderError:
+        if the encoder has no vision model, or gives NaN or infinity; the message names the item
+    """
+    encoder = _make(encoder, encoder_kwargs, modality=VISUAL)
+    owners: dict[str, str] = {}
+    for label, paths in images.items():
+        if isinstance(paths, str | pathlib.Path):
+            raise DataError(f"The images of {label!r} are not a list of paths, but the single path {paths}.")
+        for path in paths:
+            owners.setdefault(str(path), label)
+
+    def explain(path: str, error: Exception) -> str:
+        return f"{error} (an image of {owners[path]!r})"
+
+    def digest(path: str) -> str:
+        try:
+            return hashlib.sha256(read_image(path)).hexdigest()
+        except ImageError as error:
+            raise ImageError(explain(path, error)) from None
+
+    size = batch_size or encoder.batch_size
+    skipped: dict[str, str] = {}
+    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="pykeen-mmkg-images") as pool:
+        bar = tqdm(
+            total=len(owners), desc="Reading images", unit="image", disable=not progress or not owners, leave=False
+        )
+        with bar:
+            keys = {}
+            for path, key in zip(owners, _ahead(pool, digest, owners, ahead=4 * workers), strict=True):
+                keys[path] = key
+                bar.update()
+        cache = _open_cache(encoder, directory, modality=VISUAL)
+        # one path for each distinct content
+        pending = {key: path for path, key in reversed(keys.items()) if key not in cache}
+        order = [key for key in dict.fromkeys(keys.values()) if key in pending]
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        lock = threading.Lock()
+
+        def prepare(batch: Sequence[str]) -> tuple[int, list[str], Mapping[str, Any] | None]:
+            usable, pictures = [], []
+            for key in batch:
+                path = pending[key]
+                data = read_image(path)
+                if hashlib.sha256(data).hexdigest() != key:
+                    raise ImageError(f"The image {path} changed while it was being encoded. Run again.")
+                try:
+                    pictures.append(decode_image(data, name=path, max_pixels=max_pixels))
+                    usable.append(key)
+                except UnusableImageError as error:
+                    if strict:
+                        raise UnusableImageError(
+                            f"{explain(path, error)}. Repair or remove it, or skip such images with strict=False."
+                        ) from error
+                    with lock:
+                        skipped[key] = str(error)
+            return len(batch), usable, encoder.prepare_images(pictures) if pictures else None
+
+        with (
+            ShardWriter(cache, versions=_versions(), size=512) as writer,
+            tqdm(
+                total=len(order), desc=f"Images -> {encoder.name}", unit="image", disable=not progress or not order
+            ) as bar,
+        ):
+            for n, usable, inputs in _ahead(pool, prepare, batches, ahead=workers + 1):
+                if inputs is not None:
+                    vectors = encoder.embed_images(inputs)
+                    items = [f"{owners[pending[key]]!r} (image {pending[key]})" for key in usable]
+                    _check_finite(vectors, items, encoder)
+                    writer.add(dict.fromkeys(usable, False), vectors)
+                bar.update(n)
+    losses = [
+        {"image": path, "item": owners[path], "reason": skipped[key]} for path, key in keys.items() if key in skipped
+    ]
+    if losses:
+        listed = "\n".join(f"  {loss['reason']} (of {loss['item']!r})" for loss in losses[:10])
+        more = f"\n  and {len(losses) - 10} more" if len(losses) > 10 else ""
+        logger.warning("Skipped %d of %d images that cannot be used:\n%s%s", len(losses), len(owners), listed, more)
+    inputs_of = {
+        label: [keys[str(path)] for path in paths if keys[str(path)] not in skipped] for label, paths in images.items()
+    }
+    notes = {"skipped": json.dumps(losses, ensure_ascii=False)} if losses else {}
+    return _assemble(list(images), inputs_of, cache, encoder, VISUAL, notes)
+
+
+def _make(
+    encoder: str | pathlib.Path | VisionLanguageEncoder | None, encoder_kwargs: Mapping[str, Any] | None, modality: str
+) -> VisionLanguageEncoder:
+    from . import make_encoder
+
+    encoder = make_encoder(encoder, encoder_kwargs)
+    if modality not in encoder.modalities:
+        kind = {TEXTUAL: "texts", VISUAL: "images"}[modality]
+        raise EncoderError(
+            f"The encoder {encoder.name} cannot encode {kind}. Use one that can, or join two with encoder='pair'."
+        )
+    return encoder
+
+
+def _open_cache(encoder: VisionLanguageEncoder, directory: str | pathlib.Path | None, modality: str) -> VectorCache:
+    root = default_directory() if directory is None else pathlib.Path(directory).expanduser()
+    return VectorCache(root / encoder.fingerprint / modality, dim=encoder.dim(modality))
+
+
+def _versions() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+
+
+def _ahead(pool: ThreadPoolExecutor, function: Callable[[X], Y], items: Iterable[X], ahead: int) -> Iterator[Y]:
+    """Map in threads, in order, with a bounded number of results that wait."""
+    waiting: deque[Future[Y]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _check_finite(vectors: torch.Tensor, items: Sequence[str], encoder: VisionLanguageEncoder) -> None:
+    finite = torch.isfinite(vectors).all(dim=-1)
+    if not bool(finite.all()):
+        item = items[int((~finite).nonzero()[0])]
+        raise EncoderError(
+            f"The encoder {encoder.name} gives NaN or infinity for {item}. Try dtype='float32', or another checkpoint."
+        )
+
+
+def _assemble(
+    labels: Sequence[str],
+    inputs: Mapping[str, Sequence[str]],
+    cache: VectorCache,
+    encoder: VisionLanguageEncoder,
+    modality: str,
+    notes: Mapping[str, str],
+) -> FeatureStore:
+    """Average the vectors of the inputs of each label."""
+    keys = [key for label in labels for key in inputs.get(label, ())]
+    counts = torch.tensor([len(inputs.get(label, ())) for label in labels], dtype=torch.long)
+    rows = torch.repeat_interleave(torch.arange(len(labels)), counts)
+    vectors, truncated = cache.get(keys)
+    if bool((counts > 1).any()):
+        sums = torch.zeros(len(labels), cache.dim, dtype=torch.float64).index_add_(0, rows, vectors.double())
+        averages = (sums / counts.clamp(min=1).unsqueeze(-1)).float()
+    else:
+        averages = torch.zeros(len(labels), cache.dim).index_copy_(0, rows, vectors)
+    provenance = {
+        **encoder.describe(),
+        "inputs": str(len(keys)),
+        "missing": str(int((counts == 0).sum())),
+        "versions": json.dumps(cache.versions(set(keys))),
+        **({"truncated": str(int(truncated.sum()))} if modality == TEXTUAL else {}),
+        **notes,
+    }
+    return FeatureStore.from_tensors(
+        labels, averages, mask=counts > 0, counts=counts, modality=modality, provenance=provenance
+    )

@@ -1,0 +1,586 @@
+"""Encoders over Hugging Face transformers: CLIP, SigLIP, BLIP, dual encoders, single towers, and pairs of towers.
+
+Remote code is never run, weights are read from safetensors, and a checkpoint that lacks a weight that is used is
+refused, since transformers would fill it at random.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from PIL import Image
+
+from ..errors import EncoderError
+from .base import TEXTUAL, VISUAL, VisionLanguageEncoder
+from .snapshot import digest_folder, find_folder, read_json, weight_files
+
+__all__ = [
+    "BLIPEncoder",
+    "CLIPEncoder",
+    "DualEncoder",
+    "HuggingFaceEncoder",
+    "SigLIPEncoder",
+    "TextEncoder",
+    "VisionEncoder",
+]
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+#: Text models whose first position has the number of the padding token plus one
+OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "data2vec-text"})
+
+#: Vision models that begin with a class token that is meant to stand for the image
+CLASS_TOKEN_VISION = frozenset({"vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "vit_msn"})
+
+#: Towers of aligned models: their sentence or image vector is the pooled output
+POOLER_TEXT = frozenset({"clip_text_model", "siglip_text_model"})
+
+
+@contextlib.contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """Load without progress bars, reports or draws from the caller's random generator."""
+    from transformers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
+
+
+class HuggingFaceEncoder(VisionLanguageEncoder):
+    """The base of the encoders that are one Hugging Face model folder."""
+
+    #: The model that is used unless another is named
+    default_model: ClassVar[str | None] = None
+
+    #: How texts are padded: up to the longest of the batch, or always to the context length
+    padding: ClassVar[str] = "longest"
+
+    def __init__(
+        self,
+        model: str | pathlib.Path | None = None,
+        normalize: bool = False,
+        device: str = "auto",
+        dtype: str = "float32",
+        max_length: int | None = None,
+        batch_size: int | None = None,
+        revision: str | None = None,
+        allow_pickle: bool = False,
+    ) -> None:
+        """Initialise the encoder; nothing is loaded yet.
+
+        :param model:
+            a model folder, or a name on the hub
+        :param normalize:
+            whether to scale each vector to unit length
+        :param device:
+            where to compute; "auto" takes a GPU where there is one
+        :param dtype:
+            the precision to compute in: float32, float16 or bfloat16. The vectors are float32 in any case.
+        :param max_length:
+            the most tokens of a text, the context length by default; longer texts are truncated
+        :param batch_size:
+            the number of items in a batch; 32 on a processor and 256 on an accelerator by default
+        :param revision:
+            the branch, tag or commit on the hub
+        :param allow_pickle:
+            whether weights may be pickled where there are none in safetensors
+        :raises EncoderError:
+            if the model is not named, or an option is not possible
+        """
+        model = self.default_model if model is None else model
+        if model is None:
+            raise EncoderError(f"{type(self).__name__} needs a model: a folder or a hub name.")
+        if dtype not in DTYPES:
+            raise EncoderError(f"Unknown dtype {dtype!r}: choose from {', '.join(DTYPES)}.")
+        if max_length is not None and max_length < 3:
+            raise EncoderError(f"max_length={max_length} leaves no room for a word between the special tokens.")
+        if batch_size is not None and batch_size < 1:
+            raise EncoderError(f"batch_size={batch_size} must be positive.")
+        self.source = model
+        self.name = pathlib.Path(model).expanduser().resolve().name if _is_folder(model) else str(model)
+        self.normalize = normalize
+        self._device = device
+        self.dtype = dtype
+        self._max_length = max_length
+        self._batch_size = batch_size
+        self.revision = revision
+        self.allow_pickle = allow_pickle
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={str(self.source)!r}, normalize={self.normalize}, dtype={self.dtype!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a pickled encoder names its model, but does not carry the weights
+        loaded = {"model", "tokenizer", "image_processor"}
+        return {key: value for key, value in self.__dict__.items() if key not in loaded}
+
+    # who it is
+
+    @cached_property
+    def folder(self) -> pathlib.Path:
+        """The local folder of the model."""
+        return find_folder(self.source, revision=self.revision, allow_pickle=self.allow_pickle)
+
+    @cached_property
+    def config(self) -> Any:
+        """The model's configuration."""
+        from transformers import AutoConfig
+
+        try:
+            with _quiet_loading():
+                return AutoConfig.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+        except (ValueError, OSError, KeyError) as error:
+            raise EncoderError(f"The configuration of {self.source} cannot be used: {error}") from error
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all that decides the features: weights, settings, pooling, normalisation and precision."""
+        document = {"folder": digest_folder(self.folder, allow_pickle=self.allow_pickle), **self.settings()}
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    def settings(self) -> dict[str, Any]:
+        """Get the settings that decide the features, beside the model's folder."""
+        return {
+            "kind": type(self).__name__,
+            "version": self.version,
+            "normalize": self.normalize,
+            "dtype": self.dtype,
+            "max_length": self._max_length,
+        }
+
+    def describe(self) -> dict[str, str]:
+        """Describe the encoder for the provenance of features, as plain strings."""
+        return {**super().describe(), "encoder_settings": json.dumps(self.settings(), sort_keys=True)}
+
+    # what it loads, at first use
+
+    @cached_property
+    def device(self) -> torch.device:
+        """The device to compute on."""
+        if self._device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self._device)
+        except RuntimeError as error:
+            raise EncoderError(f"Unknown device {self._device!r}: use 'auto', 'cpu' or 'cuda'.") from error
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise EncoderError("The device 'cuda' is asked for, but torch sees no GPU. Use device='auto' or 'cpu'.")
+        return device
+
+    @property
+    def batch_size(self) -> int:
+        """The number of items in a batch unless the caller says otherwise."""
+        return self._batch_size or (32 if self.device.type == "cpu" else 256)
+
+    @cached_property
+    def model(self) -> torch.nn.Module:
+        """The frozen model, in evaluation mode."""
+        safe = weight_files(self.folder, allow_pickle=self.allow_pickle)[0].suffix == ".safetensors"
+        try:
+            with _quiet_loading():
+                model, info = self.model_class().from_pretrained(
+                    self.folder,
+                    dtype=DTYPES[self.dtype],
+                    use_safetensors=safe,
+                    local_files_only=True,
+                    output_loading_info=True,
+                )
+        except (ValueError, OSError, KeyError, RuntimeError) as error:
+            raise EncoderError(f"The weights of {self.source} cannot be loaded: {error}") from error
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != "safetensors":  # SafetensorError derives from Exception
+                raise
+            raise EncoderError(
+                f"The weights of {self.source} are damaged ({error}). Copy or download it again."
+            ) from error
+        missing = sorted(key for key in info["missing_keys"] if self.needs_weight(key))
+        if missing:
+            raise EncoderError(
+                f"The checkpoint {self.source} lacks {len(missing)} weights that {type(self).__name__} uses, e.g., "
+                f"{missing[0]}: they would be random. {self.hint}"
+            )
+        return model.to(self.device).eval().requires_grad_(False)
+
+    #: What to do when weights are missing
+    hint: ClassVar[str] = "Use a checkpoint that was trained for this purpose."
+
+    def model_class(self) -> Any:
+        """Get the class of transformers that loads the model."""
+        from transformers import AutoModel
+
+        return AutoModel
+
+    def needs_weight(self, key: str) -> bool:
+        """Say whether a weight takes part in encoding."""
+        return not key.endswith(("position_ids", "logit_scale", "logit_bias"))
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer."""
+        from transformers import AutoTokenizer
+
+        try:
+            with _quiet_loading():
+                tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+        except Exception as error:  # a missing vocabulary shows in many ways
+            raise EncoderError(
+                f"The folder of {self.source} has no usable tokenizer ({type(error).__name__}: {error})."
+            ) from error
+        if tokenizer.pad_token is None:
+            raise EncoderError(f"The tokenizer of {self.source} has no padding token, so texts cannot be batched.")
+        return tokenizer
+
+    @cached_property
+    def image_processor(self) -> Any:
+        """The image processor. Always the one over Pillow, so that features do not depend on what is installed."""
+        from transformers import AutoImageProcessor
+
+        try:
+            with _quiet_loading():
+                return AutoImageProcessor.from_pretrained(
+                    self.folder, backend="pil", local_files_only=True, trust_remote_code=False
+                )
+        except Exception as error:
+            raise EncoderError(
+                f"The folder of {self.source} has no usable image processor, usually preprocessor_config.json "
+                f"({type(error).__name__}: {error})."
+            ) from error
+
+    # texts
+
+    @property
+    def text_config(self) -> Any:
+        """The configuration of the text model."""
+        return getattr(self.config, "text_config", self.config)
+
+    @cached_property
+    def max_length(self) -> int:
+        """The most tokens of a text, including special ones."""
+        config = self.text_config
+        limits = [int(self.tokenizer.model_max_length)]
+        positions = getattr(config, "max_position_embeddings", None)
+        if positions:
+            limits.append(positions - (config.pad_token_id + 1 if config.model_type in OFFSET_POSITIONS else 0))
+        sentence = self.folder / "sentence_bert_config.json"
+        if sentence.is_file() and read_json(sentence).get("max_seq_length"):
+            limits.append(int(read_json(sentence)["max_seq_length"]))
+        if self._max_length is None:
+            return min(limits)
+        if positions and self._max_length > limits[1]:
+            raise EncoderError(f"max_length={self._max_length} is more than the context of {self.source}: {limits[1]}.")
+        return self._max_length
+
+    def token_lengths(self, texts: Sequence[str]) -> list[tuple[int, bool]]:
+        """Count the tokens of some texts; see the base class."""
+        if not texts:
+            return []
+        # verbose=False: a text that is too long is no reason to warn, for it is truncated and counted
+        ids = self.tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False)
+        return [(min(len(row), self.max_length), len(row) > self.max_length) for row in ids["input_ids"]]
+
+    def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
+        """Tokenise a batch of texts."""
+        return self.tokenizer(
+            list(texts), padding=self.padding, truncation=True, max_length=self.max_length, return_tensors="pt"
+        )
+
+    def embed_texts(self, inputs: Mapping[str, Any]) -> torch.Tensor:
+        """Embed a batch of tokenised texts."""
+        return self._run(self.text_features, inputs)
+
+    def text_features(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Compute the vectors of tokenised texts, shape: ``(n, d)``."""
+        return self.model.get_text_features(**inputs).pooler_output  # type: ignore[operator]
+
+    # images
+
+    def prepare_images(self, images: Sequence[Image.Image]) -> Mapping[str, Any]:
+        """Scale and normalise a batch of RGB images."""
+        # the layout is said, for it would be guessed wrongly for a picture of three rows
+        return self.image_processor(images=list(images), return_tensors="pt", input_data_format="channels_last")
+
+    def embed_images(self, inputs: Mapping[str, Any]) -> torch.Tensor:
+        """Embed a batch of prepared images."""
+        return self._run(self.image_features, inputs)
+
+    def image_features(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Compute the vectors of prepared images, shape: ``(n, d)``."""
+        return self.model.get_image_features(**inputs).pooler_output  # type: ignore[operator]
+
+    def _run(self, function: Callable[..., torch.Tensor], inputs: Mapping[str, Any]) -> torch.Tensor:
+        dtype = DTYPES[self.dtype]
+        moved = {k: v.to(self.device, dtype if v.is_floating_point() else None) for k, v in inputs.items()}
+        _ = self.model  # load outside of inference mode, so that the weights are ordinary tensors
+        with torch.inference_mode():
+            vectors = function(**moved).float()
+            if self.normalize:
+                vectors = torch.nn.functional.normalize(vectors, dim=-1)
+        return vectors.cpu().clone()  # an ordinary tensor: one from inference mode would break training later
+
+
+class CLIPEncoder(HuggingFaceEncoder):
+    """CLIP: both towers with their projections [radford2021]_.
+
+    .. [radford2021] Radford et al. (2021) Learning Transferable Visual Models From Natural Language Supervision. ICML.
+    """
+
+    default_model: ClassVar[str | None] = "openai/clip-vit-base-patch32"
+
+    def dim(self, modality: str) -> int:
+        """Get the dimension of a vector."""
+        return self.config.projection_dim
+
+
+class DualEncoder(CLIPEncoder):
+    """A ``VisionTextDualEncoderModel``: any vision model and any text model, with projections into one space."""
+
+    default_model = None
+
+
+class SigLIPEncoder(HuggingFaceEncoder):
+    """SigLIP and SigLIP 2, trained on texts that were padded to the context length, and not masked [zhai2023]_.
+
+    .. [zhai2023] Zhai et al. (2023) Sigmoid Loss for Language Image Pre-Training. ICCV.
+    """
+
+    default_model = "google/siglip-base-patch16-224"
+    padding = "max_length"
+
+    def dim(self, modality: str) -> int:
+        """Get the dimension of a vector."""
+        if modality == VISUAL:
+            return self.config.vision_config.hidden_size
+        return getattr(self.text_config, "projection_size", None) or self.text_config.hidden_size
+
+    def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
+        """Tokenise a batch of texts; padding is attended to, as in training."""
+        return {"input_ids": super().prepare_texts(texts)["input_ids"]}
+
+
+class BLIPEncoder(HuggingFaceEncoder):
+    """BLIP with its heads for image-text retrieval, which project into 256 dimensions [li2022]_.
+
+    .. [li2022] Li et al. (2022) BLIP: Bootstrapping Language-Image Pre-training for Unified Vision-Language
+        Understanding and Generation. ICML.
+    """
+
+    default_model = "Salesforce/blip-itm-base-coco"
+    hint = "Use a BLIP checkpoint for retrieval, e.g., Salesforce/blip-itm-base-coco."
+
+    def model_class(self) -> Any:
+        """Get the class of transformers that loads the model."""
+        from transformers import BlipForImageTextRetrieval
+
+        return BlipForImageTextRetrieval
+
+    def needs_weight(self, key: str) -> bool:
+        """Say whether a weight takes part in encoding: cross-attention and the matching head do not."""
+        return super().needs_weight(key) and "crossattention" not in key and not key.startswith("itm_head")
+
+    def dim(self, modality: str) -> int:
+        """Get the dimension of a vector."""
+        return self.config.image_text_hidden_size
+
+    def text_features(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Project the first token of each text."""
+        model: Any = self.model
+        hidden = model.text_encoder(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        return model.text_proj(hidden.last_hidden_state[:, 0])
+
+    def image_features(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Project the class token of each image."""
+        model: Any = self.model
+        return model.vision_proj(model.vision_model(**inputs).last_hidden_state[:, 0])
+
+
+class _TowerEncoder(HuggingFaceEncoder):
+    """One model of one modality, whose token vectors are pooled."""
+
+    POOLINGS: ClassVar[tuple[str, ...]] = ("auto", "cls", "mean", "pooler")
+
+    def __init__(self, model: str | pathlib.Path | None = None, pooling: str = "auto", **kwargs: Any) -> None:
+        """Initialise the encoder; nothing is loaded yet.
+
+        :param model:
+            a model folder, or a name on the hub
+        :param pooling:
+            how token vectors become one: the first one (``cls``), their mean (``mean``), or the model's own pooled
+            output (``pooler``). ``auto`` takes what the model was trained for, as far as its folder tells.
+        :param kwargs:
+            further options, cf. :class:`HuggingFaceEncoder`
+        :raises EncoderError:
+            if the pooling is unknown
+        """
+        if pooling not in self.POOLINGS:
+            raise EncoderError(f"Unknown pooling {pooling!r}: choose from {', '.join(self.POOLINGS)}.")
+        super().__init__(model=model, **kwargs)
+        self._pooling = pooling
+
+    @cached_property
+    def pooling(self) -> str:
+        """How token vectors become one."""
+        return self.default_pooling() if self._pooling == "auto" else self._pooling
+
+    def default_pooling(self) -> str:
+        """Find the pooling that the model was trained for."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """Get the settings that decide the features, beside the model's folder."""
+        return {**super().settings(), "pooling": self.pooling}
+
+    def needs_weight(self, key: str) -> bool:
+        """Say whether a weight takes part in encoding: the pooler does only where it is used."""
+        return super().needs_weight(key) and (self.pooling == "pooler" or not key.startswith("pooler."))
+
+    def dim(self, modality: str) -> int:
+        """Get the dimension of a vector."""
+        size = getattr(self.config, "hidden_size", None)
+        return size if isinstance(size, int) else self.config.hidden_sizes[-1]
+
+    def _own_pooled(self, output: Any) -> torch.Tensor:
+        pooled = getattr(output, "pooler_output", None)
+        if pooled is None:
+            raise EncoderError(f"{self.source} has no pooled output: choose pooling='cls' or 'mean'.")
+        return pooled.flatten(start_dim=1)
+
+
+class TextEncoder(_TowerEncoder):
+    """A text model alone, e.g., BERT or MiniLM.
+
+    The pooling is that of the folder's sentence-transformers settings, the mean for MiniLM, and else the first token.
+    Other modules of sentence-transformers (normalisation, dense layers) are not applied.
+    """
+
+    default_model = "google-bert/bert-base-uncased"
+    modalities = frozenset({TEXTUAL})
+
+    def prepare_images(self, images: Sequence[Image.Image]) -> Mapping[str, Any]:
+        """Refuse images."""
+        return VisionLanguageEncoder.prepare_images(self, images)
+
+    def default_pooling(self) -> str:
+        """Find the pooling that the model was trained for."""
+        path = self.folder / "1_Pooling" / "config.json"
+        if path.is_file():
+            options = read_json(path)
+            modes = [key for key, value in options.items() if key.startswith("pooling_mode_") and value is True]
+            modes = modes or [f"pooling_mode_{options.get('pooling_mode')}"]
+            known = {
+                "pooling_mode_mean_tokens": "mean",
+                "pooling_mode_mean": "mean",
+                "pooling_mode_cls_token": "cls",
+                "pooling_mode_cls": "cls",
+            }
+            if len(modes) != 1 or modes[0] not in known:
+                raise EncoderError(f"{path} asks for a pooling that is not offered: give pooling='mean' or 'cls'.")
+            return known[modes[0]]
+        if self.folder.joinpath("modules.json").is_file() or "minilm" in str(self.source).lower():
+            return "mean"
+        return "pooler" if self.config.model_type in POOLER_TEXT else "cls"
+
+    def text_features(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Pool the token vectors of each text."""
+        output = self.model(**inputs)
+        if self.pooling == "pooler":
+            return self._own_pooled(output)
+        hidden = output.last_hidden_state
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+
+
+class VisionEncoder(_TowerEncoder):
+    """A vision model alone, e.g., ViT or DINOv2.
+
+    The pooling is the class token where the model has one, and else the model's own pooled output. The mean is over the
+    patches, without class and register tokens.
+    """
+
+    default_model = "google/vit-base-patch16-224-in21k"
+    modalities = frozenset({VISUAL})
+
+    def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
+        """Refuse texts."""
+        return VisionLanguageEncoder.prepare_texts(self, texts)
+
+    def token_lengths(self, texts: Sequence[str]) -> list[tuple[int, bool]]:
+        """Refuse texts later, with the better message."""
+        return VisionLanguageEncoder.token_lengths(self, texts)
+
+    def default_pooling(self) -> str:
+        """Find the pooling that the model was trained for."""
+        return "cls" if self.config.model_type in CLASS_TOKEN_VISION else "pooler"
+
+    def image_features(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Pool the patch vectors of each image."""
+        output = self.model(**inputs)
+        if self.pooling == "pooler":
+            return self._own_pooled(output)
+        hidden = output.last_hidden_state
+        if hidden.ndim == 4:  # a convolutional network: (n, d, height, width)
+            if self.pooling == "cls":
+                raise EncoderError(f"{self.source} has no class token: choose pooling='mean' or 'pooler'.")
+            return hidden.mean(dim=(-2, -1))
+        if self.config.model_type not in CLASS_TOKEN_VISION:
+            if self.pooling == "cls":
+                raise EncoderError(f"{self.source} is not known to have a class token: choose another pooling.")
+            return hidden.mean(dim=1)
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        return hidden[:, 1 + (getattr(self.config, "num_register_tokens", 0) or 0) :].mean(dim=1)
+
+
+def detect(folder: pathlib.Path) -> type[HuggingFaceEncoder]:
+    """Find the kind of encoder that a model folder needs.
+
+    :param folder:
+        the model's folder
+    :returns:
+        the class
+    :raises EncoderError:
+        if its architecture is not supported
+    """
+    config = read_json(folder / "config.json")
+    kind = str(config.get("model_type"))
+    if kind in KINDS:
+        return KINDS[kind]
+    # MAE hides random patches in its forward pass, so that equal images would get different vectors
+    if not config.get("is_encoder_decoder") and kind != "vit_mae":
+        text = "vocab_size" in config
+        vision = "image_size" in config or "num_channels" in config or kind in CLASS_TOKEN_VISION
+        if text != vision:
+            return TextEncoder if text else VisionEncoder
+    raise EncoderError(
+        f"The model in {folder} is of the type {kind!r}, which is not supported. Supported are {', '.join(KINDS)}, "
+        "models of texts alone (BERT, RoBERTa, MiniLM, ...) and models of images alone (ViT, DINOv2, Swin, ConvNeXt, ...)."
+    )
+
+
+#: Model type in a config -> the kind of encoder
+KINDS: Mapping[str, type[HuggingFaceEncoder]] = {
+    "clip": CLIPEncoder,
+    "siglip": SigLIPEncoder,
+    "siglip2": SigLIPEncoder,
+    "blip": BLIPEncoder,
+    "vision-text-dual-encoder": DualEncoder,
+}
+
+
+def _is_folder(model: str | pathlib.Path) -> bool:
+    return pathlib.Path(model).expanduser().is_dir()

@@ -1,0 +1,229 @@
+"""Find the folder of a model, by path or hub name, and digest what of it decides its features."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import os
+import pathlib
+from collections.abc import Iterable
+
+from ..errors import EncoderError
+
+__all__ = [
+    "digest_folder",
+    "find_folder",
+    "read_json",
+    "weight_files",
+]
+
+logger = logging.getLogger(__name__)
+
+#: The files besides the weights that decide what comes out of an encoder
+SETTINGS = (
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+)
+
+#: Keys of the settings that differ between copies of one model
+VOLATILE = frozenset({"_name_or_path", "_commit_hash", "transformers_version", "is_local", "local_files_only"})
+
+SAFE_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
+
+#: The account of the hub's own service that proposes safetensors copies of pickled weights, and its title for them
+CONVERTER, CONVERSION_TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
+
+
+def find_folder(model: str | pathlib.Path, revision: str | None = None, allow_pickle: bool = False) -> pathlib.Path:
+    """Find the local folder of a model, and download it from the Hugging Face hub where needed.
+
+    A copy in the hub's local cache is used without asking the hub.
+
+    :param model:
+        a folder, or a name on the hub
+    :param revision:
+        the branch, tag or commit on the hub
+    :param allow_pickle:
+        whether weights may be pickled (``pytorch_model.bin``) where there are none in safetensors
+    :returns:
+        the folder, with a config and weights
+    :raises EncoderError:
+        if there is no such folder or model, or no weights in an allowed format
+    """
+    folder = pathlib.Path(model).expanduser()
+    if folder.is_dir():
+        if not folder.joinpath("config.json").is_file():
+            raise EncoderError(f"The folder {folder} has no config.json, so it is no Hugging Face model folder.")
+        weight_files(folder, allow_pickle=allow_pickle)
+        return folder
+    name = str(model)
+    if isinstance(model, pathlib.Path) or name.startswith((".", "~", "/")) or name.count("/") > 1 or "\\" in name:
+        raise EncoderError(f"There is no model folder {folder}. Give a folder with a config.json, or a hub name.")
+    return _find_on_hub(name, revision=revision, allow_pickle=allow_pickle)
+
+
+def weight_files(folder: pathlib.Path, allow_pickle: bool = False) -> list[pathlib.Path]:
+    """List the files of a model's weights.
+
+    :param folder:
+        the model's folder
+    :param allow_pickle:
+        whether they may be pickled where there are none in safetensors
+    :returns:
+        the files, sorted; all are there
+    :raises EncoderError:
+        if there are none, or only pickled ones that are not allowed
+    """
+    for patterns, index in (
+        (SAFE_WEIGHTS[:2], SAFE_WEIGHTS[2]),
+        *([(PICKLED_WEIGHTS[:2], PICKLED_WEIGHTS[2])] if allow_pickle else []),
+    ):
+        whole, shards = (sorted(folder.glob(pattern)) for pattern in patterns)
+        if whole:
+            return whole
+        if shards and folder.joinpath(index).is_file():
+            wanted = {folder / name for name in read_json(folder / index)["weight_map"].values()}
+            if not wanted <= set(shards):
+                missing = ", ".join(sorted(path.name for path in wanted - set(shards)))
+                raise EncoderError(f"The model folder {folder} lacks {missing}. Copy or download it again.")
+            return sorted(wanted)
+    if any(folder.glob(PICKLED_WEIGHTS[0])) or any(folder.glob(PICKLED_WEIGHTS[1])):
+        raise EncoderError(
+            f"The weights in {folder} are pickled (pytorch_model.bin), and there is no model.safetensors. Convert them "
+            "with AutoModel.from_pretrained(...).save_pretrained(...), or, if you trust their source, allow them with "
+            "encoder_kwargs={'allow_pickle': True}; they are then read by torch's restricted unpickler."
+        )
+    raise EncoderError(f"The model folder {folder} has no weights (model.safetensors).")
+
+
+def _find_on_hub(name: str, revision: str | None, allow_pickle: bool) -> pathlib.Path:
+    """Find a model in the hub's local cache or on the hub."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    def fetch(weights: Iterable[str], revision: str | None = revision, local: bool = False) -> pathlib.Path:
+        patterns = [*SETTINGS, *weights]
+        return pathlib.Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=local))
+
+    try:
+        folder = fetch(SAFE_WEIGHTS, local=True)
+        weight_files(folder, allow_pickle=allow_pickle)
+        if folder.joinpath("config.json").is_file():
+            return folder
+    except HFValidationError:
+        raise EncoderError(
+            f"{name!r} is neither a kind of encoder, nor a folder, nor a possible name on the hub."
+        ) from None
+    except (OSError, ValueError):
+        pass  # not or not wholly in the cache
+    try:
+        folder = fetch(SAFE_WEIGHTS)
+        if any(folder.glob("model*.safetensors")):
+            return folder
+        conversion = _find_conversion(name) if revision is None else None
+        if conversion is not None:
+            logger.info("Using the safetensors copy of %s at %s", name, conversion)
+            return fetch(SAFE_WEIGHTS, revision=conversion)
+        if allow_pickle:
+            folder = fetch(PICKLED_WEIGHTS)
+    # the hub's client raises many kinds: no such model, no access, no network, a broken proxy
+    except Exception as error:
+        reason = (str(error).strip() or "no reason given").splitlines()[0]
+        raise EncoderError(
+            f"The model {name!r} is neither a folder here nor in the hub's local cache, and it could not be downloaded "
+            f"({type(error).__name__}: {reason}). Check the name and the network; on a machine without network, copy the model's folder there and give "
+            "its path."
+        ) from error
+    weight_files(folder, allow_pickle=allow_pickle)
+    return folder
+
+
+def _find_conversion(name: str) -> str | None:
+    """Find the revision with the safetensors copy that the hub's own converter proposes, as transformers does."""
+    from huggingface_hub import HfApi
+
+    for discussion in HfApi().get_repo_discussions(name, author=CONVERTER, discussion_type="pull_request"):
+        if discussion.title == CONVERSION_TITLE and discussion.author == CONVERTER and discussion.status != "closed":
+            return f"refs/pr/{discussion.num}"
+    return None
+
+
+def read_json(path: pathlib.Path) -> dict:
+    """Read a JSON object.
+
+    :param path:
+        the file
+    :returns:
+        the object
+    :raises EncoderError:
+        if it is no JSON object
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"{path} cannot be read as JSON: {error}.") from error
+    if not isinstance(document, dict | list):
+        raise EncoderError(f"{path} holds no JSON object.")
+    return document  # type: ignore[return-value]
+
+
+def digest_folder(folder: pathlib.Path, allow_pickle: bool = False) -> str:
+    """Digest the files of a model that decide its features, without loading the weights.
+
+    Settings that differ between copies of one model, such as the path it was saved from, do not count.
+
+    :param folder:
+        the model's folder
+    :param allow_pickle:
+        whether the weights may be pickled
+    :returns:
+        a SHA-256 in hexadecimal
+    """
+    digest = hashlib.sha256()
+    for name in SETTINGS:
+        path = folder / name
+        if path.is_file():
+            content = path.read_bytes()
+            if path.suffix == ".json" and name not in ("tokenizer.json", "vocab.json"):
+                content = json.dumps(_without_volatile(read_json(path)), sort_keys=True).encode()
+            digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+    for path in weight_files(folder, allow_pickle=allow_pickle):
+        stat = os.stat(path)
+        content_digest = _digest_file(os.path.realpath(path), stat.st_size, stat.st_mtime_ns)
+        digest.update(f"{path.name}\0{content_digest}\n".encode())
+    return digest.hexdigest()
+
+
+def _without_volatile(document: object) -> object:
+    if isinstance(document, dict):
+        return {key: _without_volatile(value) for key, value in document.items() if key not in VOLATILE}
+    if isinstance(document, list):
+        return [_without_volatile(value) for value in document]
+    return document
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_file(path: str, size: int, mtime_ns: int) -> str:
+    """Digest a large file once per process, unless it changes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
