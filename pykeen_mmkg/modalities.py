@@ -12,7 +12,7 @@ from typing import Any
 
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
-from .datasets.tables import ModalityTable
+from .datasets.tables import Kind, Missing, ModalityTable
 from .encoders import VisionLanguageEncoder, encode_images, encode_texts, make_encoder
 from .errors import DataError, FeatureError
 from .features import FeatureStore
@@ -39,7 +39,7 @@ INVERSE_SUFFIX = "_inverse"
 INVERSE_PREFIX = "inverse of: "
 
 
-def labels_of(triples_factory: CoreTriplesFactory, kind: str) -> list[str]:
+def labels_of(triples_factory: CoreTriplesFactory, kind: Kind) -> list[str]:
     """Return the labels of entities or relations in the order of their ids, inverse relations included.
 
     :param triples_factory: the factory; it must know labels
@@ -85,8 +85,10 @@ class ModalitySources:
     strict: bool = False
     #: which of ``features`` the user named, rather than the dataset
     named: frozenset[str] = frozenset()
-    #: how the dataset reads its image folder, e.g. the pattern of file names
+    #: how the image folder is read, see :func:`~pykeen_mmkg.datasets.tables.find_images`
     image_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    #: "error", or "allow" labels without a row in the table
+    missing_rows: Missing = "error"
 
     @classmethod
     def from_factory(cls, triples_factory: CoreTriplesFactory, **kwargs: Any) -> "ModalitySources":
@@ -102,7 +104,7 @@ class ModalitySources:
         unknown = set(features) - set(FEATURE_KEYS.values())
         if unknown:
             raise FeatureError(f"Unknown features {sorted(unknown)}; known are {sorted(FEATURE_KEYS.values())}.")
-        merged = {key: metadata.get(key) for key in ("entities", "relations", "images", "image_kwargs")}
+        merged = {key: metadata.get(key) for key in ("entities", "relations", "images", "image_kwargs", "missing_rows")}
         merged = {key: value for key, value in merged.items() if value is not None} | given
         if given.keys() & {"entities", "relations", "images"}:
             # whoever names tables of their own does not mean the features that were made from others
@@ -128,29 +130,44 @@ class ModalitySources:
         if key in self.named:
             store.require_encoder(self._encoder().fingerprint)
             return store
-        if store.provenance.get("fingerprint") == self._encoder().fingerprint:
+        if store.provenance.get("encoder_fingerprint") == self._encoder().fingerprint:
             return store
         logger.info("The features %s that come with the dataset are of another encoder; encoding anew.", key)
         return None
 
-    def table(self, kind: str) -> ModalityTable:
-        """Return the table of the entities or relations.
+    def table(self, kind: Kind, labels: Sequence[str]) -> ModalityTable:
+        """Return the table of the entities or relations, with a row for each label, in that order.
 
         :param kind: ``"entity"`` or ``"relation"``
+        :param labels: the labels, without those of inverse relations
         :returns: the table
-        :raises DataError: if none is named
+        :raises DataError: if no table and no image folder is named, or the table has no row for a label
         """
-        path = self.entities if kind == "entity" else self.relations
-        if path is None:
-            plural = "entities" if kind == "entity" else "relations"
-            raise DataError(
-                f"No table of the {plural} is known. Give `{plural}=<path of a TSV file with the columns "
-                f"{kind}, label, description>` in model_kwargs, or use a multimodal dataset that has {plural}.tsv."
-            )
-        images = self.images if kind == "entity" else None
-        return ModalityTable.load(path, kind=kind, images=images, **(self.image_kwargs if images is not None else {}))
+        path, images = (self.entities, self.images) if kind == "entity" else (self.relations, None)
+        if path is not None:
+            table = ModalityTable.load(path, kind=kind, images=images, **self.image_kwargs)
+            return table.align(labels, missing=self.missing_rows)
+        if images is not None:
+            return ModalityTable.from_labels(labels, kind=kind).with_images(images, **self.image_kwargs)
+        plural = "entities" if kind == "entity" else "relations"
+        raise DataError(
+            f"No table of the {plural} is known. Give `{plural}=<path of a TSV file with the columns {kind}, label, "
+            f"description>` in model_kwargs, or use a multimodal dataset that has {plural}.tsv."
+        )
 
-    def gather(self, kind: str, modality: str, labels: Sequence[str]) -> FeatureStore:
+    def provides(self, kind: Kind, modality: str) -> bool:
+        """Return whether a modality is named at all, by features or by what could be encoded."""
+        if self.features.get(FEATURE_KEYS[kind, modality]) is not None:
+            return True
+        if kind == "relation":
+            return modality == TEXTUAL and self.relations is not None
+        if modality == TEXTUAL:
+            return self.entities is not None
+        return self.images is not None or (
+            self.entities is not None and any(ModalityTable.load(self.entities, kind=kind).images)
+        )
+
+    def gather(self, kind: Kind, modality: str, labels: Sequence[str]) -> FeatureStore:
         """Return the features of one modality, encoding what is not encoded yet.
 
         :param kind: ``"entity"`` or ``"relation"``
@@ -165,7 +182,7 @@ class ModalitySources:
         store = self._stored(FEATURE_KEYS[kind, modality])
         if store is None:
             store = self._encode(kind, modality, labels)
-        known = set(label for label, has in zip(store.labels, store.mask.tolist(), strict=True) if has)
+        known = {label for label, has in zip(store.labels, store.mask.tolist(), strict=True) if has}
         if known.isdisjoint(labels):
             raise FeatureError(
                 f"Not one {kind} of the graph has a {modality} feature in {FEATURE_KEYS[kind, modality]!r} "
@@ -174,14 +191,12 @@ class ModalitySources:
             )
         return store
 
-    def _encode(self, kind: str, modality: str, labels: Sequence[str]) -> FeatureStore:
-        table = self.table(kind)
+    def _encode(self, kind: Kind, modality: str, labels: Sequence[str]) -> FeatureStore:
         inverse = kind == "relation" and any(label.endswith(INVERSE_SUFFIX) for label in labels)
         base = [label for label in labels if not label.endswith(INVERSE_SUFFIX)] if inverse else list(labels)
-        table = table.align(base)
+        table = self.table(kind, base)
         if modality == VISUAL:
-            images = dict(zip(table.labels, table.images, strict=True))
-            return encode_images(images, self._encoder(), directory=self.store, strict=self.strict)
+            return encode_images(table.image_dict(), self._encoder(), directory=self.store, strict=self.strict)
         texts = dict(table.texts())
         if inverse:
             texts |= {

@@ -69,7 +69,7 @@ def _names(group: str) -> list[str]:
 
 
 def _probe(first: str, *args: str) -> dict:
-    process = subprocess.run(  # noqa: S603
+    process = subprocess.run(
         [sys.executable, *args, "-c", PROBE, first, json.dumps([*RESOLVERS, ("pykeen.datasets", "dataset_resolver")])],
         capture_output=True,
         text=True,
@@ -105,7 +105,7 @@ def test_broken_dependency(error: str, tmp_path) -> None:
     """A plugin class that cannot be loaded is skipped with a warning; PyKEEN stays whole, and so do our other classes."""
     (tmp_path / "transformers.py").write_text(f"raise {error}('broken')\n")
     (tmp_path / "safetensors.py").write_text(f"raise {error}('broken')\n")
-    process = subprocess.run(  # noqa: S603
+    process = subprocess.run(
         [
             sys.executable,
             "-c",

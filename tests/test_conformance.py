@@ -24,7 +24,7 @@ def sdist() -> pathlib.Path:
     folder = ROOT / ".conformance"
     root = folder / f"pykeen-{version}"
     if not root.is_dir():
-        process = subprocess.run(  # noqa: S603
+        process = subprocess.run(
             [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
             + ["--dest", str(folder), f"pykeen=={version}"],
             capture_output=True,
@@ -44,7 +44,7 @@ def sdist() -> pathlib.Path:
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_conformance(path: pathlib.Path, sdist: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """All of PyKEEN's cases pass, and there are some."""
-    process = subprocess.run(  # noqa: S603
+    process = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"]
         + ["--rootdir", str(tmp_path), str(path)],
         capture_output=True,
