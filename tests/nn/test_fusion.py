@@ -1,0 +1,240 @@
+"""Each fusion against a loop over items and modalities."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pykeen.nn.combination import ConcatCombination, GatedCombination, combination_resolver
+from pykeen.nn.representation import CombinedRepresentation, Embedding
+
+from pykeen_mmkg.errors import MultimodalError
+from pykeen_mmkg.nn.fusion import (
+    AttentionFusion,
+    AverageFusion,
+    ConcatFusion,
+    Fusion,
+    GatedFusion,
+    SumFusion,
+    WeightedFusion,
+    fusion_resolver,
+    make_fusion,
+    masked_softmax,
+)
+
+NAMES = ["structural", "visual", "textual", "audio"]
+KINDS = ["average", "dense", "masked", "sum", "concat", "weighted", "gated", "attention"]
+
+
+def build(kind: str, names: list[str], dim: int) -> Fusion:
+    """Make a fusion whose weights are all random, also those that start at zero."""
+    if kind in {"dense", "masked"}:
+        return AverageFusion(names, dim, form=kind)
+    torch.manual_seed(0)
+    fusion = make_fusion(kind, None, modalities=names, dim=dim)
+    for parameter in fusion.parameters():
+        torch.nn.init.normal_(parameter)
+    return fusion
+
+
+def softmax(scores: dict[int, float]) -> dict[int, float]:
+    top = max(scores.values(), default=0.0)
+    total = sum(math.exp(score - top) for score in scores.values())
+    return {i: math.exp(score - top) / total for i, score in scores.items()}
+
+
+def by_hand(fusion: Fusion, kind: str, xs: list[list[float]], has: list[bool]) -> list[float]:
+    """Fuse the vectors of one item, number by number."""
+    present = [i for i in range(len(xs)) if has[i]]
+    dims = range(fusion.dim)
+    if kind == "concat":
+        return [xs[i][j] if has[i] else 0.0 for i in range(len(xs)) for j in dims]
+    if kind == "sum":
+        return [sum(xs[i][j] for i in present) for j in dims]
+    if kind == "dense":
+        return [sum(xs[i][j] for i in present) / len(xs) for j in dims]
+    if kind in {"average", "masked"}:
+        others = [i for i in present if fusion.modalities[i] != "structural"]
+        slot = "structural" in fusion.modalities if kind == "average" else len(others) < len(present)
+        count = int(slot) + len(others)
+        return [sum(xs[i][j] for i in present) / count if count else 0.0 for j in dims]
+    if kind == "weighted":
+        weights = softmax({i: fusion.logits[i].item() for i in present})
+        return [sum(weights[i] * xs[i][j] for i in present) for j in dims]
+    if kind == "attention":
+        scores = {}
+        for i in present:
+            key = [
+                math.tanh(sum(fusion.key.weight[k, j].item() * xs[i][j] for j in dims) + fusion.key.bias[k].item())
+                for k in range(len(fusion.query))
+            ]
+            scores[i] = sum(q * k for q, k in zip(fusion.query.tolist(), key, strict=True)) + fusion.bias[i].item()
+        weights = softmax(scores)
+        return [sum(weights[i] * xs[i][j] for i in present) for j in dims]
+    assert kind == "gated"
+    flat = torch.tensor([xs[i][j] if has[i] else 0.0 for i in range(len(xs)) for j in dims], dtype=torch.double)
+    hidden = (fusion.hidden.weight.double() @ flat + fusion.hidden.bias.double()).tanh()
+    scores_ = (fusion.gate.weight.double() @ hidden + fusion.gate.bias.double()).tolist()
+    fused = []
+    for j in dims:
+        gates = softmax({i: scores_[i * fusion.dim + j] for i in present})
+        fused.append(sum(gates[i] * xs[i][j] for i in present))
+    return fused
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[list[str], torch.Tensor, torch.Tensor]:
+    """Modalities, vectors (M, n, d) and a mask (n, M)."""
+    number = draw(st.integers(1, 4))
+    names = draw(st.permutations(NAMES))[:number]
+    n, dim = draw(st.integers(1, 5)), draw(st.integers(1, 6))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    mask = torch.tensor(draw(st.lists(st.booleans(), min_size=n * number, max_size=n * number))).view(n, number)
+    scale = draw(st.sampled_from([0.1, 1.0, 10.0]))
+    return list(names), scale * torch.randn(number, n, dim, generator=generator), mask
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=40, deadline=None)
+@given(problem=problems())
+def test_by_hand(kind: str, problem: tuple[list[str], torch.Tensor, torch.Tensor]) -> None:
+    names, xs, mask = problem
+    fusion = build(kind, names, xs.shape[-1])
+    fused = fusion(list(xs), mask)
+    expected = [by_hand(fusion, kind, xs[:, item].tolist(), mask[item].tolist()) for item in range(len(mask))]
+    torch.testing.assert_close(fused, torch.tensor(expected, dtype=torch.float), rtol=1e-4, atol=1e-4)
+    # an item without any modality is the zero vector, exactly
+    assert not fused[~mask.any(dim=-1)].any()
+    # nothing missing
+    torch.testing.assert_close(fusion(list(xs)), fusion(list(xs), torch.ones_like(mask)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25, deadline=None)
+@given(problem=problems())
+def test_what_is_missing_has_no_influence(kind: str, problem: tuple[list[str], torch.Tensor, torch.Tensor]) -> None:
+    names, xs, mask = problem
+    fusion = build(kind, names, xs.shape[-1])
+    inputs = [x.clone().requires_grad_() for x in xs]
+    fused = fusion(inputs, mask)
+    fused.square().sum().backward()
+    for i, x in enumerate(inputs):
+        assert x.grad is None or not x.grad[~mask[:, i]].any()
+        assert x.grad is None or x.grad.isfinite().all()
+    # with nothing present the parameters may have no gradient, but never a NaN
+    assert all(p.grad is None or p.grad.isfinite().all() for p in fusion.parameters())
+    garbage = [torch.where(mask[:, i, None], x, torch.full_like(x, 1e4)) for i, x in enumerate(xs)]
+    torch.testing.assert_close(fusion(garbage, mask), fused, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("prefix", [(), (2,), (2, 3)])
+def test_shapes(kind: str, prefix: tuple[int, ...]) -> None:
+    """Any batch shape, and the same numbers in each."""
+    torch.manual_seed(0)
+    fusion = build(kind, NAMES, 5)
+    xs = [torch.randn(*prefix, 5) for _ in NAMES]
+    mask = torch.rand(*prefix, 4) < 0.5
+    fused = fusion(xs, mask)
+    assert fused.shape == fusion.output_shape([x.shape for x in xs]) == (*prefix, fusion.output_dim)
+    flat = fusion([x.view(-1, 5) for x in xs], mask.view(-1, 4))
+    torch.testing.assert_close(fused.view(-1, fusion.output_dim), flat)
+
+
+@pytest.mark.parametrize("kind", ["weighted", "gated", "attention"])
+def test_learned_fusions_start_as_the_mean_and_learn(kind: str) -> None:
+    torch.manual_seed(0)
+    fusion = make_fusion(kind, None, modalities=NAMES, dim=5)
+    xs, mask = [torch.randn(20, 5) for _ in NAMES], torch.rand(20, 4) < 0.6
+    torch.testing.assert_close(fusion(xs, mask), AverageFusion(NAMES, 5, form="masked")(xs, mask))
+    # the target is the second modality: the fusion finds that out
+    optimizer = torch.optim.Adam(fusion.parameters(), lr=0.05)
+    first = None
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss = (fusion(xs) - xs[1]).square().mean()
+        loss.backward()
+        optimizer.step()
+        first = first or loss.item()
+    assert loss.item() < 0.05 * first
+    fusion.reset_parameters()
+    torch.testing.assert_close(fusion(xs, mask), AverageFusion(NAMES, 5, form="masked")(xs, mask))
+
+
+def test_paper_forms() -> None:
+    """The two averages of VL-KGE, on the numbers of an example."""
+    s, v, t = torch.tensor([6.0, 0.0]), torch.tensor([3.0, 3.0]), torch.tensor([0.0, 9.0])
+    fusion = AverageFusion(["structural", "visual", "textual"], 2)
+    assert fusion([s, v, t]).tolist() == [3.0, 4.0]
+    # unseen in training: the structural slot still counts
+    assert fusion([s, v, t], torch.tensor([False, True, True])).tolist() == [1.0, 4.0]
+    assert fusion([s, v, t], torch.tensor([False, True, False])).tolist() == [1.5, 1.5]
+    assert fusion([s, v, t], torch.tensor([True, False, False])).tolist() == [6.0, 0.0]
+    masked = AverageFusion(["structural", "visual", "textual"], 2, form="masked")
+    assert masked([s, v, t], torch.tensor([False, True, False])).tolist() == [3.0, 3.0]
+
+
+def test_extreme_scores() -> None:
+    """Scores that overflow an exponential, beside a masked one that is higher still."""
+    scores = torch.tensor([[1000.0, 2000.0, -1e30], [1e30, 0.0, 0.0]], requires_grad=True)
+    mask = torch.tensor([[True, False, True], [False, False, False]])
+    weights = masked_softmax(scores, mask)
+    assert weights.tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    weights.sum().backward()
+    assert scores.grad is not None and scores.grad.isfinite().all()
+
+
+def test_resolver() -> None:
+    """All have their name, and PyKEEN's combinations keep theirs."""
+    assert {name: fusion_resolver.lookup(name) for name in fusion_resolver.options} == {
+        "average": AverageFusion,
+        "sum": SumFusion,
+        "concat": ConcatFusion,
+        "weighted": WeightedFusion,
+        "gated": GatedFusion,
+        "attention": AttentionFusion,
+    }
+    assert combination_resolver.lookup("concat") is ConcatCombination
+    assert combination_resolver.lookup("gated") is GatedCombination
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("mean", None, NAMES, 3), "attention, average, concat, gated, sum, weighted"),
+        (("average", {"form": "odd"}, NAMES, 3), "uneven, dense, masked"),
+        (("sum", {"form": "dense"}, NAMES, 3), "form"),
+        (("sum", None, ["visual", "visual"], 3), "each once"),
+        (("sum", None, [], 3), "at least one"),
+        ((SumFusion(["visual"], 3), None, ["visual"], 4), "dimension 3"),
+        ((SumFusion(["visual"], 3), None, ["textual"], 3), "visual"),
+    ],
+)
+def test_bad_fusions(arguments: tuple, message: str) -> None:
+    with pytest.raises(MultimodalError, match=message):
+        make_fusion(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("xs", "mask", "message"),
+    [
+        ([torch.zeros(2, 3)], None, "but got 1 inputs"),
+        ([torch.zeros(2, 3), torch.zeros(2, 4)], None, "'textual' has the shape"),
+        ([torch.zeros(2, 4), torch.zeros(2, 4)], None, "'visual' has the shape"),
+        ([torch.zeros(2, 3), torch.zeros(1, 3)], None, "'textual' has the shape"),
+        ([torch.zeros(2, 3), torch.zeros(2, 3)], torch.ones(2, 3, dtype=torch.bool), "mask"),
+    ],
+)
+def test_bad_inputs(xs: list[torch.Tensor], mask: torch.Tensor | None, message: str) -> None:
+    with pytest.raises(MultimodalError, match=message):
+        AverageFusion(["visual", "textual"], 3)(xs, mask)
+
+
+def test_in_pykeens_combined_representation() -> None:
+    bases = [Embedding(max_id=4, shape=3) for _ in range(2)]
+    combined = CombinedRepresentation(
+        max_id=4, base=bases, combination=AverageFusion(["visual", "textual"], 3), unique=False
+    )
+    assert combined.shape == (3,)
+    torch.testing.assert_close(combined(), (bases[0]() + bases[1]()) / 2)
