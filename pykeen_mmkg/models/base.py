@@ -41,11 +41,11 @@ def _unique_rows(representation: Representation, ids: LongTensor) -> tuple[Float
 
     :param representation:
         the representation
-    :param ids: shape: (\\*s,)
+    :param ids: shape: s
         the ids
 
     :return:
-        a pair of the representations, shape: (u, \\*shape), and the rows, shape: (\\*s,)
+        a pair of the representations, shape: (u, d), and the rows, shape: s
     """
     present = torch.zeros(representation.max_id, dtype=torch.bool, device=ids.device)
     present[ids] = True

@@ -147,10 +147,53 @@ def score_indexed(
     return interaction.score_hrt(h=entities[h], r=relations[r], t=entities[t]).squeeze(dim=-1)
 
 
+def _modulus_correction(
+    queries: Queries, entities: FloatTensor, relations: FloatTensor, heads: FloatTensor
+) -> FloatTensor | None:
+    r"""Return what the squared distance of a rotated head differs from that of a tail that is rotated back.
+
+    PyKEEN scores triples by $\|h - t \odot \bar{r}\|$. A tail query has $\|h \odot r - t\|$, and
+
+    .. math::
+
+        \|h - t \odot \bar{r}\|^2 - \|h \odot r - t\|^2 = \sum_i (|r_i|^2 - 1) (|t_i|^2 - |h_i|^2)
+
+    which is zero for relations of modulus one. Its gradient for the modulus is not, and optimizers look at it.
+
+    :param queries:
+        the queries and pairs
+    :param entities: shape: (u, d), complex
+        the entities
+    :param relations: shape: (v, d), complex
+        the relations
+    :param heads: shape: (n, d), complex
+        the heads of the tail queries
+
+    :return: shape: (k,)
+        the correction of the first k pairs, which are those of the tail queries; None if there is none to make.
+    """
+    excess = _squared_modulus(relations) - 1
+    learns = torch.is_grad_enabled() and excess.requires_grad
+    if not heads.shape[0] or not (learns or bool((excess.abs() > torch.finfo(excess.dtype).eps * 8).any())):
+        return None
+    tail_pairs = int(torch.searchsorted(queries.rows, heads.shape[0]))
+    rows, cols = queries.rows[:tail_pairs], queries.cols[:tail_pairs]
+    relation, order = queries.relation[rows].sort()
+    of_tails = pair_dot(excess, _squared_modulus(entities), relation, cols[order])
+    of_tails = torch.empty_like(of_tails).index_copy(0, order, of_tails)
+    of_heads = (embedding(queries.relation[: heads.shape[0]], excess) * _squared_modulus(heads)).sum(dim=-1)
+    return of_tails - of_heads.index_select(0, rows)
+
+
+def _squared_modulus(x: FloatTensor) -> FloatTensor:
+    return x.real.square() + x.imag.square()
+
+
 def _score_queries(
     interaction: QueryInteraction, entities: FloatTensor, relations: FloatTensor, hrt: LongTensor
 ) -> FloatTensor | None:
     """Score triples through their queries; None where that does not work."""
+    correct = interaction.needs_unit_modulus(relations)
     entities, relations = interaction.prepare_entity(entities), interaction.prepare_relation(relations)
     comparison = interaction.comparison
     if comparison is None or not interaction.supports(entities, relations):
@@ -168,6 +211,11 @@ def _score_queries(
         values = pair_dot(x, keys, queries.rows, queries.cols)
     elif comparison.p == 1:
         values = -pair_distance(x, keys, queries.rows, queries.cols, p=1)
+    elif correct and (delta := _modulus_correction(queries, entities, relations, heads=e[:n])) is not None:
+        squared = pair_euclidean(x, keys, queries.rows, queries.cols, power_norm=True)
+        squared = squared + torch.cat([delta, delta.new_zeros(squared.shape[0] - delta.shape[0])])
+        zero = squared <= 0
+        values = -squared.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)
     else:
         values = -pair_euclidean(x, keys, queries.rows, queries.cols, power_norm=comparison.power_norm)
     scores = torch.empty_like(values).index_copy(0, queries.order, values)

@@ -95,6 +95,17 @@ class QueryInteraction(Interaction[FloatTensor, FloatTensor, FloatTensor], ABC):
     def head_query(self, r: FloatTensor, t: FloatTensor) -> FloatTensor:
         """Make the query for heads from prepared parts, shape: ``(*batch_dims, d)``."""
 
+    def needs_unit_modulus(self, relations: FloatTensor) -> bool:
+        """Return whether the two queries make the same score only if these relations have modulus one.
+
+        :param relations:
+            relation representations, not prepared
+
+        :return:
+            whether to correct the score of a tail query, cf. :func:`pykeen_mmkg.nn.indexed.score_indexed`
+        """
+        return False
+
     def supports(self, *parts: FloatTensor) -> bool:
         """Return whether prepared parts of these types can be scored through query and key."""
         dtypes = {part.dtype for part in parts}
@@ -246,6 +257,9 @@ class FastRotatEInteraction(QueryInteraction, RotatEInteraction):
     def comparison(self) -> Comparison | None:  # noqa: D102
         return Comparison(p=2)
 
+    def needs_unit_modulus(self, relations: FloatTensor) -> bool:  # noqa: D102
+        return True
+
     def prepare_entity(self, x: FloatTensor) -> FloatTensor:  # noqa: D102
         return next(iter(ensure_complex(x)))
 
@@ -362,6 +376,9 @@ class VLRotatEInteraction(FastRotatEInteraction):
         """
         super().__init__()
         self.margin = margin
+
+    def needs_unit_modulus(self, relations: FloatTensor) -> bool:  # noqa: D102
+        return relations.is_complex()
 
     def prepare_relation(self, x: FloatTensor) -> FloatTensor:  # noqa: D102
         return x if x.is_complex() else torch.polar(torch.ones_like(x), x)

@@ -8,6 +8,7 @@ need it for pairs plus rows times dimensions, in the forward and in the backward
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -32,11 +33,6 @@ CENTER_ABOVE = 0.01
 CPU_BLOCK = 1 << 17
 #: ... and large enough to keep a GPU busy.
 GPU_BLOCK = 1 << 25
-
-
-def _block(x: torch.Tensor, dim: int) -> int:
-    """Return how many vectors of the given dimension one block holds."""
-    return max(1, (CPU_BLOCK if x.device.type == "cpu" else GPU_BLOCK) // max(1, dim))
 
 
 def _csr(crow: LongTensor, cols: LongTensor, values: FloatTensor, num_columns: int) -> torch.Tensor:
@@ -95,6 +91,21 @@ def pair_dot(x: FloatTensor, y: FloatTensor, rows: LongTensor, cols: LongTensor)
     return _PairDot.apply(x, y, rows, cols)
 
 
+def _differences(
+    x: FloatTensor, y: FloatTensor, rows: LongTensor, cols: LongTensor
+) -> Iterator[tuple[slice, FloatTensor]]:
+    """Yield the differences of pairs of rows in blocks, in memory that the next block takes over."""
+    size = max(1, (CPU_BLOCK if x.device.type == "cpu" else GPU_BLOCK) // max(1, x.shape[1]))
+    num_pairs = rows.shape[0]
+    left = x.new_empty(min(size, num_pairs), x.shape[1])
+    right = torch.empty_like(left)
+    for start in range(0, num_pairs, size):
+        part = slice(start, min(start + size, num_pairs))
+        n = part.stop - start
+        delta = torch.index_select(x, 0, rows[part], out=left[:n])
+        yield part, delta.sub_(torch.index_select(y, 0, cols[part], out=right[:n]))
+
+
 class _PairDistance(torch.autograd.Function):
     """Distances of pairs in blocks that stay in the cache; the differences are built again for the gradient."""
 
@@ -103,9 +114,8 @@ class _PairDistance(torch.autograd.Function):
         ctx: Any, x: FloatTensor, y: FloatTensor, rows: LongTensor, cols: LongTensor, p: int, power_norm: bool
     ) -> FloatTensor:
         out = x.new_empty(rows.shape[0])
-        size = _block(x, x.shape[1])
-        for i, j, o in zip(rows.split(size), cols.split(size), out.split(size), strict=True):
-            torch.linalg.vector_norm(x[i].sub_(y[j]), ord=p, dim=-1, out=o)
+        for part, delta in _differences(x, y, rows, cols):
+            torch.linalg.vector_norm(delta, ord=p, dim=-1, out=out[part])
         if power_norm and p == 2:
             out = out.square_()
         ctx.save_for_backward(x, y, rows, cols, out)
@@ -121,16 +131,14 @@ class _PairDistance(torch.autograd.Function):
             grad = 2 * grad if ctx.power_norm else torch.where(out > 0, grad / out, 0.0)
         grad_x = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
         grad_y = torch.zeros_like(y) if ctx.needs_input_grad[1] else None
-        size = _block(x, x.shape[1])
-        for i, j, g in zip(rows.split(size), cols.split(size), grad.split(size), strict=True):
-            delta = x[i].sub_(y[j])
+        for part, delta in _differences(x, y, rows, cols):
             if ctx.p == 1:
                 delta.sign_()
-            delta.mul_(g.unsqueeze(-1))
+            delta.mul_(grad[part].unsqueeze(-1))
             if grad_x is not None:
-                grad_x.index_add_(0, i, delta)
+                grad_x.index_add_(0, rows[part], delta)
             if grad_y is not None:
-                grad_y.index_add_(0, j, delta, alpha=-1)
+                grad_y.index_add_(0, cols[part], delta, alpha=-1)
         return grad_x, grad_y, None, None, None, None
 
 
@@ -219,6 +227,9 @@ def cross_distance(x: FloatTensor, y: FloatTensor, p: int, power_norm: bool = Fa
     """
     if p == 1:
         return _CrossL1.apply(x.contiguous(), y.contiguous())
+    if x.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
+        # the user allows matrix products to drop digits; a difference of squares has none to spare
+        return cross_distance(x.double(), y.double(), p=p, power_norm=power_norm).to(x.dtype)
 
     def matrix_form(x: FloatTensor, y: FloatTensor) -> tuple[FloatTensor, torch.Tensor]:
         xx, yy = _squared_length(x).unsqueeze(-1), _squared_length(y)
