@@ -4,6 +4,10 @@ import os
 import pathlib
 
 import pytest
+import torch
+from PIL import Image
+
+from pykeen_mmkg.features import FeatureStore
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -24,3 +28,53 @@ def dual_encoder() -> pathlib.Path:
     if not path.joinpath("config.json").is_file():
         pytest.skip(f"no encoder at {path}: build it with `python scripts/build_encoder.py {path}`")
     return path
+
+
+ENTITIES, RELATIONS, UNSEEN = 24, 3, 2
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A small multimodal dataset: 24 entities, 2 of them unseen in training; half have an image, 2 no text."""
+    path = tmp_path_factory.mktemp("multimodal")
+    triples = [(f"e{i}", f"r{k}", f"e{(i + 3 * k + 1) % ENTITIES}") for i in range(ENTITIES) for k in range(RELATIONS)]
+    unseen = {f"e{i}" for i in range(ENTITIES - UNSEEN, ENTITIES)}
+    training = [t for t in triples if not unseen & {t[0], t[2]}]
+    held_out = [t for t in triples if unseen & {t[0], t[2]}]
+    for name, rows in (("train", training[4:]), ("valid", training[:2]), ("test", [*training[2:4], *held_out])):
+        path.joinpath(f"{name}.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
+    path.joinpath("entities.tsv").write_text(
+        "entity\tlabel\tdescription\n"
+        + "".join(
+            f"e{i}\t{f'thing {i}' if i >= 2 else ''}\t{f'it is number {i}' if i >= 5 else ''}\n"
+            for i in range(ENTITIES)
+        )
+    )
+    path.joinpath("relations.tsv").write_text(
+        "relation\tlabel\tdescription\n" + "".join(f"r{k}\tsuccessor {k}\tcomes {k} after\n" for k in range(RELATIONS))
+    )
+    images = path / "images"
+    images.mkdir()
+    for i in range(0, ENTITIES, 2):
+        for k in range(1 + i % 4):
+            Image.new("RGB", (20, 20), (10 * i, 255 - 10 * i, 60 * k)).save(images / f"e{i}_{k}.png")
+    return path
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Feature files for the dataset of `folder`: made-up vectors, of different dimensions, for tests of mechanics."""
+    path = tmp_path_factory.mktemp("stores")
+    generator = torch.Generator().manual_seed(0)
+    result = {}
+    for name, count, dim, prefix, has in (
+        ("visual", ENTITIES, 6, "e", lambda i: i % 2 == 0),
+        ("textual", ENTITIES, 10, "e", lambda i: i >= 2),
+        ("relation_textual", RELATIONS, 10, "r", lambda i: True),
+    ):
+        mask = torch.as_tensor([has(i) for i in range(count)])
+        vectors = torch.randn(count, dim, generator=generator) * mask.unsqueeze(-1)
+        store = FeatureStore.from_tensors([f"{prefix}{i}" for i in range(count)], vectors, mask=mask, modality=name)
+        store.save(path / f"{name}.safetensors")
+        result[name] = str(path / f"{name}.safetensors")
+    return result

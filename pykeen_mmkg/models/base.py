@@ -7,6 +7,7 @@ from pykeen.typing import FloatTensor, InductiveMode, LongTensor
 from pykeen.utils import get_batchnorm_modules
 from torch import nn
 
+from ..nn.imaginary import ResidualRegularizer
 from ..nn.indexed import MIN_TRIPLES, score_indexed, supports_indexed
 
 __all__ = [
@@ -30,14 +31,15 @@ def _once_per_row(representation: Representation) -> bool:
     if representation.dropout is not None and representation.dropout.p > 0:
         return False
     modules = list(representation.modules())
-    if any(isinstance(module, Regularizer) for module in modules):
+    # the regression of a complex representation weighs each row once by its definition
+    if any(isinstance(module, Regularizer) and not isinstance(module, ResidualRegularizer) for module in modules):
         return False
     # inside of a representation that is computed once per row anyway, dropout is drawn once per row by PyKEEN, too
     return representation.unique or not any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in modules)
 
 
 def _unique_rows(representation: Representation, ids: LongTensor) -> tuple[FloatTensor, LongTensor]:
-    """Compute the representations of the different ids, and tell for each id its row.
+    r"""Compute the representations of the different ids, and tell for each id its row.
 
     :param representation:
         the representation

@@ -8,6 +8,7 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from class_resolver import OptionalKwargs
@@ -16,9 +17,11 @@ from pykeen.nn.modules import (
     BoxEInteraction,
     Interaction,
     KG2EInteraction,
+    MuREInteraction,
     NTNInteraction,
     QuatEInteraction,
     RotatEInteraction,
+    TransHInteraction,
     interaction_resolver,
 )
 from pykeen.nn.representation import Embedding
@@ -42,7 +45,10 @@ __all__ = [
 ]
 
 #: parameters of PyKEEN's interactions that take the dimension of the vectors
-_DIMENSION_PARAMETERS = frozenset({"embedding_dim", "input_dim", "entity_dim", "relation_dim", "head_dim", "tail_dim"})
+_DIMENSION_PARAMETERS = frozenset({"embedding_dim", "input_dim", "head_dim", "tail_dim"})
+
+#: the interactions for which PyKEEN's own models use the 2-norm by default; the others that need a norm use 1
+_EUCLIDEAN = (MuREInteraction, TransHInteraction)
 
 #: numbers of the symbols that do not follow the embedding dimension
 _FIXED: Mapping[type[Interaction], Mapping[str, int]] = {
@@ -92,8 +98,8 @@ def resolve_dimensions(
     unknown = set(dimensions or {}) - (symbols - {"d"})
     if unknown:
         raise ValueError(
-            f"dimensions={dict(dimensions or {})}: {type(interaction).__name__} has no such symbol as {sorted(unknown)}; "
-            f"it has {sorted(symbols - {'d'})} (d follows embedding_dim and the fusion)."
+            f"dimensions={dict(dimensions or {})}: {type(interaction).__name__} has no such symbol as "
+            f"{sorted(unknown)}; it has {sorted(symbols - {'d'})} (d follows embedding_dim and the fusion)."
         )
     numbers = {symbol: 2 if symbol == "k" else dim for symbol in symbols}
     for cls, fixed in _FIXED.items():
@@ -121,7 +127,7 @@ def relation_slots(interaction: Interaction, numbers: Mapping[str, int]) -> list
 
 
 def make_interaction(interaction: HintOrType[Interaction], interaction_kwargs: OptionalKwargs, dim: int) -> Interaction:
-    """Make an interaction, filling in the dimensions that its constructor asks for.
+    """Make an interaction, filling in the dimensions (and the norm) that its constructor asks for.
 
     :param interaction: its name, class, or an instance
     :param interaction_kwargs: its keyword arguments
@@ -135,12 +141,12 @@ def make_interaction(interaction: HintOrType[Interaction], interaction_kwargs: O
     except KeyError as error:
         options = ", ".join(sorted(interaction_resolver.lookup_dict))
         raise MultimodalError(f"Unknown interaction {interaction!r}; choose one of {options}.") from error
-    missing = {
-        name: dim
-        for name, parameter in inspect.signature(cls).parameters.items()
-        if name in _DIMENSION_PARAMETERS and parameter.default in (inspect.Parameter.empty, None)
-    }
-    return interaction_resolver.make(cls, {**missing, **(interaction_kwargs or {})})
+    parameters = inspect.signature(cls).parameters
+    # a default of PyKEEN's, as 200 for ConvE, is for its own model; here the fused vectors say how wide they are
+    given: dict[str, Any] = dict.fromkeys(_DIMENSION_PARAMETERS & set(parameters), dim)
+    if "p" in parameters and parameters["p"].default is inspect.Parameter.empty:
+        given["p"] = 2 if issubclass(cls, _EUCLIDEAN) else 1
+    return interaction_resolver.make(cls, {**given, **(interaction_kwargs or {})})
 
 
 def seen_relations(triples_factory: CoreTriplesFactory) -> BoolTensor:
@@ -155,9 +161,15 @@ def seen_relations(triples_factory: CoreTriplesFactory) -> BoolTensor:
 
 
 def complex_xavier_uniform_(x: FloatTensor) -> FloatTensor:
-    """Fill the real and the imaginary part of a complex matrix with torch's Xavier uniform, each over the whole matrix."""
+    """Fill the real and the imaginary part each with torch's Xavier uniform over the whole matrix.
+
+    :param x: shape: ``(n, d, 2)``, the complex numbers as PyKEEN's embedding stores them
+    :returns: the tensor itself
+    """
     with torch.no_grad():
-        return x.copy_(torch.complex(*(nn.init.xavier_uniform_(torch.empty(x.shape)) for _ in range(2))))
+        for part in x.unbind(dim=-1):
+            part.copy_(nn.init.xavier_uniform_(torch.empty_like(part)))
+    return x
 
 
 def plain_embedding(slot: Slot, max_id: int) -> Embedding:

@@ -105,6 +105,7 @@ class VLKGE(IndexedScoringMixin, ERModel):
         structural_dropout: float = 0.0,
         modality_dropout: float = 0.0,
         shuffle: Mapping[str, int] | None = None,
+        imaginary: str = "distil",
         imaginary_fit: float = 1.0,
         fast: bool = True,
         **kwargs,
@@ -145,8 +146,10 @@ class VLKGE(IndexedScoringMixin, ERModel):
         :param modality_dropout: the same for each of the other modalities of an entity
         :param shuffle: modality -> seed: the vectors of this modality are dealt out anew among the entities that have
             one, the control that tells an informative modality from a mere identifier
+        :param imaginary: for complex interactions, what the imaginary part of unseen entities learns from, see
+            :class:`~pykeen_mmkg.nn.representation.ComplexMultimodalRepresentation`
         :param imaginary_fit: for complex interactions, the weight of the regression from which unseen entities get
-            their imaginary part, see :class:`~pykeen_mmkg.nn.representation.ComplexMultimodalRepresentation`
+            their imaginary part
         :param fast: whether an interaction that has a faster equal is replaced by it
         :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
         :raises MultimodalError: if a modality, fusion or feature is unknown or does not fit, or no source is named
@@ -189,7 +192,14 @@ class VLKGE(IndexedScoringMixin, ERModel):
             triples_factory=triples_factory,
             interaction=fast_interaction(interaction) if fast else interaction,
             entity_representations=[
-                parts.entity(slot, names, interaction, factor=dim // embedding_dim, shuffle=shuffle, fit=imaginary_fit)
+                parts.entity(
+                    slot,
+                    names,
+                    interaction,
+                    factor=dim // embedding_dim,
+                    shuffle=shuffle,
+                    imaginary=dict(imaginary=imaginary, imaginary_fit=imaginary_fit),
+                )
                 for slot in entity_slots(interaction, numbers)
             ],
             relation_representations=[
@@ -217,8 +227,8 @@ class _Parts:
             names = [STRUCTURAL, *(name for name in encoded if self.sources.provides(kind, name))]
             if len(names) == 1:
                 raise MultimodalError(
-                    f"No text, image or feature of the {'entities' if kind == 'entity' else 'relations'} is named. Use a "
-                    "multimodal dataset, give `entities`, `images` or `features` in model_kwargs, or ask for "
+                    f"No text, image or feature of the {'entities' if kind == 'entity' else 'relations'} is named. Use "
+                    "a multimodal dataset, give `entities`, `images` or `features` in model_kwargs, or ask for "
                     'modalities=["structural"].'
                 )
         names = [names] if isinstance(names, str) else list(names)
@@ -257,12 +267,12 @@ class _Parts:
         interaction: Interaction,
         factor: int,
         shuffle: Mapping[str, int] | None,
-        fit: float,
+        imaginary: Mapping[str, Any],
     ) -> Representation:
         """Return the representation of the entities for one slot of the interaction."""
         if not slot.multimodal:
             return plain_embedding(slot, self.factory.num_entities)
-        extra = dict(imaginary_fit=fit) if interaction.is_complex else {}
+        extra = imaginary if interaction.is_complex else {}
         return self._fused(
             "entity",
             slot,

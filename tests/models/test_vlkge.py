@@ -1,0 +1,396 @@
+"""VL-KGE: parity with the paper's formulas by hand, every interaction and fusion, saving, resuming, bad input."""
+
+import copy
+import json
+import pathlib
+
+import pytest
+import torch
+from pykeen.datasets import get_dataset
+from pykeen.nn.modules import interaction_resolver
+from pykeen.pipeline import pipeline, pipeline_from_config
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
+
+from pykeen_mmkg.datasets.base import MultimodalDataset
+from pykeen_mmkg.errors import MultimodalError
+from pykeen_mmkg.features import FeatureStore
+from pykeen_mmkg.models.vlkge import VLKGE
+from pykeen_mmkg.nn.fusion import fusion_resolver
+
+DIM = 8
+
+
+@pytest.fixture(scope="module")
+def dataset(folder: pathlib.Path) -> MultimodalDataset:
+    return MultimodalDataset(path=folder)
+
+
+@pytest.fixture()
+def model_kwargs(stores: dict[str, str]) -> dict:
+    return dict(embedding_dim=DIM, features=dict(stores))
+
+
+def all_triples(factory: CoreTriplesFactory) -> torch.Tensor:
+    grid = torch.cartesian_prod(
+        torch.arange(factory.num_entities), torch.arange(factory.num_relations), torch.arange(factory.num_entities)
+    )
+    return grid
+
+
+def by_hand(model: VLKGE, stores: dict[str, str], factory: TriplesFactory, form: str) -> torch.Tensor:
+    """Fuse each entity by the average, in a loop, from the model's parameters and the feature files."""
+    representation = model.entity_representations[0]
+    seen = set(factory.mapped_triples[:, [0, 2]].flatten().tolist())
+    visual, textual = (FeatureStore.load(stores[name]) for name in ("visual", "textual"))
+    table = dict(representation.named_parameters())
+    rows = []
+    for label, index in sorted(factory.entity_to_id.items(), key=lambda pair: pair[1]):
+        parts = [table["parts.structural._embeddings.weight"][index] if index in seen else torch.zeros(DIM)]
+        count = 1
+        for name, store in (("visual", visual), ("textual", textual)):
+            position = store.labels.index(label)
+            if store.mask[position]:
+                parts.append(table[f"parts.{name}.projection.weight"] @ store.vectors[position])
+                count += 1
+        rows.append(sum(parts) / (3 if form == "dense" else count))
+    return torch.stack(rows)
+
+
+SCORES = {
+    "vltranse": lambda h, r, t: 12 - (h / h.norm() + r / r.norm() - t / t.norm()).abs().sum(),
+    "vldistmult": lambda h, r, t: (h * r * t).sum(),
+    "vlcomplex": lambda h, r, t: (h * r * t.conj()).sum().real,
+    "vlrotate": lambda h, r, t: 12 - (h * torch.exp(1j * r) - t).abs().square().sum().sqrt(),
+}
+
+
+@pytest.mark.parametrize("form", ["dense", "uneven"])
+@pytest.mark.parametrize("interaction", SCORES)
+def test_paper_forms(interaction: str, form: str, dataset, stores, model_kwargs) -> None:
+    """The scores of the four models of the paper equal its formulas, evaluated one triple at a time."""
+    factory = dataset.training
+    model = VLKGE(
+        triples_factory=factory, interaction=interaction, fusion_kwargs=dict(form=form), random_seed=0, **model_kwargs
+    ).eval()
+    real = by_hand(model, stores, factory, form)
+    relations = model.relation_representations[0]._embeddings.weight
+    if interaction == "vlcomplex":
+        relations = torch.view_as_complex(relations.view(len(relations), DIM, 2))
+    seen = torch.zeros(factory.num_entities, dtype=torch.bool)
+    seen[factory.mapped_triples[:, [0, 2]].flatten()] = True
+    with torch.no_grad():
+        if interaction in {"vlcomplex", "vlrotate"}:
+            # the imaginary part is a table of its own, for the entities that training knows
+            fused = torch.complex(real, model.entity_representations[0].table._embeddings.weight)
+        else:
+            fused = real
+        triples = all_triples(factory)
+        triples = triples[seen[triples[:, 0]] & seen[triples[:, 2]]][::7]
+        expected = torch.stack([SCORES[interaction](fused[h], relations[r], fused[t]) for h, r, t in triples.tolist()])
+        torch.testing.assert_close(model.score_hrt(triples).squeeze(-1), expected, rtol=1e-4, atol=1e-5)
+        # 1-vs-all gives the same
+        scores = model.score_t(triples[:, :2])
+        torch.testing.assert_close(scores[range(len(triples)), triples[:, 2]], expected, rtol=1e-4, atol=1e-5)
+        scores = model.score_h(triples[:, 1:])
+        torch.testing.assert_close(scores[range(len(triples)), triples[:, 0]], expected, rtol=1e-4, atol=1e-5)
+
+
+#: needs more than names: AutoSF its coefficients
+KWARGS = {
+    "autosf": dict(coefficients=[[0, 0, 0, 1], [1, 1, 1, 1]]),
+    "transformer": dict(num_heads=2, dim_feedforward=16),
+}
+
+
+@pytest.mark.parametrize("interaction", sorted(interaction_resolver.lookup_dict))
+def test_every_interaction(interaction: str, dataset, model_kwargs) -> None:
+    """Every interaction by its name alone: a training step changes it, and scores are finite for all entities."""
+    factory = dataset.training
+    try:
+        model = VLKGE(
+            triples_factory=factory,
+            interaction=interaction,
+            interaction_kwargs=KWARGS.get(interaction),
+            random_seed=0,
+            **{**model_kwargs, "embedding_dim": 32 if interaction == "conve" else DIM},
+        )
+    except TypeError as error:
+        pytest.fail(f"{interaction} cannot be made by its name: {error}")
+    triples = factory.mapped_triples
+    optimizer = torch.optim.Adam(model.get_grad_params(), lr=0.01)
+    before = model.predict_t(triples[:4, :2]).clone()
+    model.train()
+    (
+        loss := torch.nn.functional.softplus(-model.score_hrt(triples)).mean() + model.collect_regularization_term()
+    ).backward()
+    assert torch.isfinite(loss)
+    optimizer.step()
+    model.post_parameter_update()
+    after = model.predict_t(triples[:4, :2])
+    assert after.shape == (4, factory.num_entities)
+    assert torch.isfinite(after).all()
+    assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("interaction", ["vldistmult", "vlcomplex"])
+@pytest.mark.parametrize("fusion", sorted(fusion_resolver.lookup_dict))
+def test_every_fusion(fusion: str, interaction: str, folder, stores) -> None:
+    """Every fusion trains and evaluates in the pipeline, with adapters and text of the relations."""
+    result = pipeline(
+        dataset="multimodal",
+        dataset_kwargs=dict(path=str(folder)),
+        model="vlkge",
+        model_kwargs=dict(
+            embedding_dim=DIM,
+            features=stores,
+            fusion=fusion,
+            interaction=interaction,
+            adapter=True,
+            relation_modalities=["structural", "textual"],
+            structural_dropout=0.2,
+            modality_dropout=0.1,
+        ),
+        training_kwargs=dict(num_epochs=2, use_tqdm=False),
+        random_seed=0,
+        device="cpu",
+    )
+    assert 0 < result.get_metric("mrr") <= 1
+    width = 3 * DIM if fusion == "concat" else DIM
+    assert result.model.entity_representations[0].shape == (width,)
+
+
+def test_inverse_triples(folder, stores) -> None:
+    """With inverse triples each relation has an inverse, which has a structural part, and text where it was encoded."""
+    result = pipeline(
+        dataset="multimodal",
+        dataset_kwargs=dict(path=str(folder), create_inverse_triples=True),
+        model="vlkge",
+        model_kwargs=dict(embedding_dim=DIM, features=stores, relation_modalities=["structural", "textual"]),
+        training_loop="lcwa",
+        training_kwargs=dict(num_epochs=1, use_tqdm=False),
+        device="cpu",
+    )
+    mask = result.model.relation_representations[0].mask
+    assert mask.tolist() == [[True, True], [True, False]] * 3
+
+
+@pytest.mark.parametrize("loop", ["slcwa", "lcwa"])
+@pytest.mark.parametrize("interaction", ["vldistmult", "vlrotate"])
+def test_save_and_load(interaction: str, loop: str, folder, stores, tmp_path) -> None:
+    """A saved model holds no feature rows, and gives the same scores after loading, also for unseen entities."""
+    result = pipeline(
+        dataset="multimodal",
+        dataset_kwargs=dict(path=str(folder)),
+        model="vlkge",
+        model_kwargs=dict(embedding_dim=DIM, features=stores, interaction=interaction),
+        training_loop=loop,
+        training_kwargs=dict(num_epochs=2, use_tqdm=False),
+        random_seed=1,
+        device="cpu",
+    )
+    result.save_to_directory(tmp_path)
+    from pykeen_mmkg.predict import load_run
+
+    model, factory = load_run(tmp_path)
+    batch = torch.cartesian_prod(torch.arange(factory.num_entities), torch.arange(factory.num_relations))
+    torch.testing.assert_close(model.predict_t(batch), result.model.predict_t(batch), rtol=0, atol=0)
+    content = tmp_path.joinpath("trained_model.pkl").read_bytes()
+    for store in stores.values():
+        row = FeatureStore.load(store).vectors[2].numpy().tobytes()
+        assert row not in content
+        assert not any(value.shape == (24, 6) for value in result.model.state_dict().values())
+
+
+@pytest.mark.parametrize("interaction", ["vldistmult", "vlcomplex"])
+def test_resume(interaction: str, folder, stores, tmp_path) -> None:
+    """Interrupted and resumed from a checkpoint, training ends with the weights of an uninterrupted run."""
+    config = dict(
+        dataset="multimodal",
+        dataset_kwargs=dict(path=str(folder)),
+        model="vlkge",
+        model_kwargs=dict(embedding_dim=DIM, features=stores, interaction=interaction, structural_dropout=0.3),
+        random_seed=3,
+        device="cpu",
+    )
+    whole = pipeline(**copy.deepcopy(config), training_kwargs=dict(num_epochs=6, use_tqdm=False))
+    checkpoint = dict(checkpoint_directory=str(tmp_path), checkpoint_name="c.pt", checkpoint_frequency=0)
+    pipeline(**copy.deepcopy(config), training_kwargs=dict(num_epochs=3, use_tqdm=False, **checkpoint))
+    resumed = pipeline(**copy.deepcopy(config), training_kwargs=dict(num_epochs=6, use_tqdm=False, **checkpoint))
+    for (name, expected), (_, actual) in zip(
+        whole.model.state_dict().items(), resumed.model.state_dict().items(), strict=True
+    ):
+        assert torch.equal(expected, actual), name
+
+
+def test_json_config(folder, stores) -> None:
+    """Everything can be said in plain JSON."""
+    config = {
+        "metadata": {},
+        "pipeline": {
+            "dataset": "multimodal",
+            "dataset_kwargs": {"path": str(folder)},
+            "model": "vlkge",
+            "model_kwargs": {
+                "embedding_dim": DIM,
+                "features": stores,
+                "fusion": "attention",
+                "fusion_kwargs": {"hidden_dim": 4},
+                "interaction": "vltranse",
+                "interaction_kwargs": {"margin": 9},
+                "shuffle": {"visual": 3},
+                "storage": "cpu",
+            },
+            "optimizer": "adagrad",
+            "training_kwargs": {"num_epochs": 1, "use_tqdm": False},
+        },
+    }
+    result = pipeline_from_config(json.loads(json.dumps(config)), device="cpu")
+    assert result.model.interaction.margin == 9
+
+
+def test_plain_factories(folder, stores) -> None:
+    """Plain PyKEEN factories do, where model_kwargs name the features."""
+    dataset = MultimodalDataset(path=folder)
+    training, testing = (
+        TriplesFactory(f.mapped_triples, entity_to_id=f.entity_to_id, relation_to_id=f.relation_to_id)
+        for f in (dataset.training, dataset.testing)
+    )
+    result = pipeline(
+        training=training,
+        testing=testing,
+        model="vlkge",
+        model_kwargs=dict(embedding_dim=DIM, features=stores),
+        training_kwargs=dict(num_epochs=1, use_tqdm=False),
+        device="cpu",
+    )
+    assert result.model.entity_representations[0].modalities == ("structural", "visual", "textual")
+
+
+def test_encode_in_the_pipeline(folder, dual_encoder, tmp_path) -> None:
+    """The pipeline encodes text and images; the encoder's weights are bit-identical afterwards; a second run reuses."""
+    from pykeen_mmkg.encoders import make_encoder
+
+    encoder = make_encoder(str(dual_encoder), None)
+    encoder.encode_texts(["warm up"])
+    before = {name: value.clone() for name, value in encoder.model.state_dict().items()}
+    result = pipeline(
+        dataset="multimodal",
+        dataset_kwargs=dict(path=str(folder)),
+        model="vlkge",
+        model_kwargs=dict(embedding_dim=DIM, encoder=encoder, store=str(tmp_path)),
+        training_kwargs=dict(num_epochs=2, use_tqdm=False),
+        device="cpu",
+    )
+    after = encoder.model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    representation = result.model.entity_representations[0]
+    assert representation.mask[:, 1].sum() == 12
+    assert representation.mask[:, 2].sum() == 22
+    # once encoded, the weights are not even loaded
+    again = make_encoder(str(dual_encoder), None)
+    model = VLKGE(
+        triples_factory=get_dataset(dataset="multimodal", dataset_kwargs=dict(path=str(folder))).training,
+        embedding_dim=DIM,
+        encoder=again,
+        store=str(tmp_path),
+    )
+    assert "model" not in vars(again)
+    assert torch.equal(
+        model.entity_representations[0].parts["visual"].features, representation.parts["visual"].features
+    )
+
+
+def test_unseen_entities(dataset, model_kwargs) -> None:
+    """Structure plays no part for unseen entities, and for complex models the derived imaginary part learns."""
+    factory = dataset.training
+    result = pipeline(
+        training=factory,
+        testing=dataset.testing,
+        model="vlkge",
+        model_kwargs=dict(interaction="vlcomplex", **model_kwargs),
+        training_kwargs=dict(num_epochs=5, use_tqdm=False),
+        device="cpu",
+    )
+    representation = result.model.entity_representations[0]
+    assert representation.projection.abs().sum() > 0
+    unseen = torch.as_tensor([factory.entity_to_id[f"e{i}"] for i in (22, 23)])
+    before = representation(unseen).clone()
+    with torch.no_grad():
+        representation.parts["structural"]._embeddings.weight[unseen] += 1
+        representation.table._embeddings.weight[unseen] += 1
+    assert torch.equal(representation(unseen), before)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        (dict(fusion="mystery"), "average.*concat"),
+        (dict(interaction="mystery"), "distmult.*transe"),
+        (dict(modalities=["smell"]), "structural.*visual.*textual"),
+        (dict(modalities=[]), "structural.*visual.*textual"),
+        (dict(features={"smell": "x"}), "visual"),
+        (dict(features={"visual": "/no/such.safetensors"}), "/no/such.safetensors"),
+        (dict(dimensions={"z": 3}), "z"),
+        (dict(structural_dropout=1.5), "1.5"),
+    ],
+)
+def test_bad_arguments(kwargs: dict, message: str, dataset, model_kwargs) -> None:
+    """One clear error that names the culprit and the options."""
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        VLKGE(triples_factory=dataset.training, **{**model_kwargs, **kwargs})
+
+
+def test_bad_sources(dataset, stores, dual_encoder) -> None:
+    """No sources, no labels, features of another encoder or with NaN."""
+    plain = CoreTriplesFactory(dataset.training.mapped_triples, num_entities=24, num_relations=3)
+    with pytest.raises(MultimodalError, match="labels"):
+        VLKGE(triples_factory=plain, features=stores)
+    labelled = TriplesFactory(
+        dataset.training.mapped_triples, dataset.training.entity_to_id, dataset.training.relation_to_id
+    )
+    with pytest.raises(MultimodalError, match="No text, image or feature"):
+        VLKGE(triples_factory=labelled)
+    with pytest.raises(MultimodalError, match="entities=<path"):
+        VLKGE(triples_factory=labelled, modalities=["textual"])
+    with pytest.raises(MultimodalError, match="encoder"):
+        VLKGE(triples_factory=labelled, features=stores, encoder=str(dual_encoder))
+    vectors = torch.ones(24, 4)
+    broken = FeatureStore.from_tensors([f"e{i}" for i in range(24)], vectors)
+    broken.vectors[7, 2] = float("nan")
+    with pytest.raises(MultimodalError, match="e7"):
+        VLKGE(triples_factory=labelled, features={"textual": broken})
+
+
+def test_structural_only_is_plain(dataset) -> None:
+    """Without other modalities the scores are those of PyKEEN's DistMult with the same weights."""
+    from pykeen.nn.modules import DistMultInteraction
+
+    model = VLKGE(triples_factory=dataset.training, modalities=["structural"], embedding_dim=DIM)
+    entities = model.entity_representations[0].parts["structural"]._embeddings.weight
+    relations = model.relation_representations[0]._embeddings.weight
+    triples = dataset.training.mapped_triples
+    expected = DistMultInteraction()(entities[triples[:, 0]], relations[triples[:, 1]], entities[triples[:, 2]])
+    torch.testing.assert_close(model.score_hrt(triples).squeeze(-1), expected)
+
+
+def test_hpo(folder, stores, tmp_path) -> None:
+    """The search space of the model works in PyKEEN's HPO."""
+    from pykeen.hpo import hpo_pipeline
+
+    result = hpo_pipeline(
+        n_trials=2,
+        dataset="multimodal",
+        dataset_kwargs=dict(path=str(folder)),
+        model="vlkge",
+        model_kwargs=dict(features=stores),
+        training_kwargs=dict(num_epochs=1, use_tqdm=False),
+        device="cpu",
+        sampler="random",
+    )
+    assert set(result.study.best_params) >= {
+        "model.embedding_dim",
+        "model.fusion",
+        "model.structural_dropout",
+        "model.adapter",
+    }
