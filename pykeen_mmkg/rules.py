@@ -47,6 +47,7 @@ class Rule(EvaluationOnlyModel):
         """
         super().__init__(triples_factory=triples_factory)
         # the scores of heads come from the triples themselves, not from PyKEEN's artificial inverse relations
+        self._doubled = self.use_inverse_triples
         self.use_inverse_triples = False
         self.num_relations = triples_factory.real_num_relations
         self.idle = nn.Parameter(torch.zeros(()))
@@ -78,8 +79,7 @@ class Rule(EvaluationOnlyModel):
         mode: InductiveMode | None = None,
         tails: LongTensor | None = None,
     ) -> FloatTensor:
-        batch = hr_batch.cpu()
-        return self._select(self._scores(batch[:, 0], batch[:, 1], LABEL_TAIL), tails)
+        return self._answer(hr_batch[:, 0], hr_batch[:, 1], LABEL_TAIL, tails)
 
     # docstr-coverage: inherited
     def score_h(  # noqa: D102
@@ -90,15 +90,21 @@ class Rule(EvaluationOnlyModel):
         mode: InductiveMode | None = None,
         heads: LongTensor | None = None,
     ) -> FloatTensor:
-        batch = rt_batch.cpu()
-        return self._select(self._scores(batch[:, 1], batch[:, 0], LABEL_HEAD), heads)
+        return self._answer(rt_batch[:, 1], rt_batch[:, 0], LABEL_HEAD, heads)
 
     # docstr-coverage: inherited
-    def score_hrt(self, hrt_batch: LongTensor, *, mode: InductiveMode | None = None) -> FloatTensor:  # noqa: D102
+    def score_hrt(self, hrt_batch: LongTensor, **kwargs) -> FloatTensor:  # noqa: D102
         scores = self.score_t(hrt_batch[:, :2])
         return scores.gather(1, hrt_batch[:, 2:].to(scores.device))
 
-    def _select(self, scores: FloatTensor, ids: LongTensor | None) -> FloatTensor:
+    def _answer(
+        self, entities: LongTensor, relations: LongTensor, target: Target, ids: LongTensor | None
+    ) -> FloatTensor:
+        if self.training and self._doubled:
+            # a training loop asks about inverse relations by ids that prediction never uses
+            scores = torch.zeros(len(entities), self.num_entities)
+        else:
+            scores = self._scores(entities.cpu(), relations.cpu(), target)
         if ids is not None:
             ids = ids.cpu()
             scores = scores[:, ids] if ids.ndim == 1 else scores.gather(1, ids)
@@ -201,7 +207,7 @@ class SymmetricRule(_LookupRule):
 
 @parse_docdata
 class DegreeRule(Rule):
-    """Answer with the most frequent entities: those that are most often on the predicted side in training.
+    """Answer with the most frequent entities in training.
 
     ---
     name: Degree rule
@@ -221,10 +227,9 @@ class DegreeRule(Rule):
         """
         super().__init__(triples_factory, **kwargs)
         triples = triples_factory.mapped_triples
-        self._counts = {}
+        self._degree = torch.bincount(triples[:, [0, 2]].view(-1), minlength=self.num_entities).float()
         self._entities = {}
         for target, column in ((LABEL_HEAD, 0), (LABEL_TAIL, 2)):
-            self._counts[target] = torch.bincount(triples[:, column], minlength=self.num_entities).float()
             codes, counts = (triples[:, 1] * self.num_entities + triples[:, column]).unique(return_counts=True)
             bounds = torch.searchsorted(codes, torch.arange(self.num_relations + 1) * self.num_entities)
             self._entities[target] = (codes % self.num_entities, counts.float(), bounds.tolist())
@@ -233,14 +238,14 @@ class DegreeRule(Rule):
     # docstr-coverage: inherited
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
         if not self.per_relation:
-            return self._counts[target].repeat(len(relations), 1)
+            return self._degree.repeat(len(relations), 1)
         distinct, inverse = relations.unique(return_inverse=True)
         answer, counts, bounds = self._entities[target]
         table = torch.zeros(len(distinct), self.num_entities)
         for row, relation in enumerate(distinct.tolist()):
             low, high = bounds[relation], bounds[relation + 1]
             if low == high:
-                table[row] = self._counts[target]
+                table[row] = self._degree
             else:
                 table[row, answer[low:high]] = counts[low:high]
         return table[inverse]

@@ -77,4 +77,8 @@ def evaluate(
     extra = kwargs.pop("additional_filter_triples", None)
     if extra is not None:
         known += [extra] if torch.is_tensor(extra) else list(extra)
+    if not isinstance(evaluator, ProtocolEvaluator):
+        raise EvaluationError(
+            f"{type(evaluator).__name__} is none of the named protocols; call its `evaluate` yourself."
+        )
     return evaluator.evaluate(model, factory.mapped_triples, additional_filter_triples=known, **kwargs)
