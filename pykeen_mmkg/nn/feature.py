@@ -254,6 +254,12 @@ class FeatureRepresentation(CachedRepresentation):
         return x
 
     @property
+    def frozen(self) -> bool:
+        """Return whether nothing at all is trained or random, so that a row is always the same."""
+        extras = (self.projection, self.adapter, self.dropout, self.regularizer, self.normalizer)
+        return all(extra is None for extra in extras)
+
+    @property
     def coverage(self) -> float:
         """Return the share of ids that have features."""
         return self.mask.float().mean().item()

@@ -115,6 +115,14 @@ class Fusion(Combination, ABC):
             )
         return self._fuse(xs, mask)
 
+    def coefficients(self, mask: BoolTensor) -> FloatTensor | None:
+        """Return the weights of the modalities, if the fusion is a weighted sum in which nothing is learned.
+
+        :param mask: shape ``(*b, M)``
+        :returns: shape ``(*b, M)``, zero where the mask is False; None for any other fusion
+        """
+        return None
+
     @abstractmethod
     def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         """Fuse inputs that have been checked."""
@@ -194,15 +202,19 @@ class AverageFusion(Fusion):
             for x in xs[1:]:
                 total = total + x
             return total / len(xs)
-        weights = mask.to(dtype=xs[0].dtype)
+        return _weighted_sum(xs, self.coefficients(mask).to(dtype=xs[0].dtype))
+
+    # docstr-coverage: inherited
+    def coefficients(self, mask: BoolTensor) -> FloatTensor:  # noqa: D102
+        weights = mask.to(dtype=torch.get_default_dtype())
         if self.form == "dense":
-            return _weighted_sum(xs, weights / len(xs))
+            return weights / self.num_modalities
         counted = mask
         if self.always:
             counted = mask.clone()
             counted[..., self.always] = True
         # at least one: an item without any modality is 0 / 1
-        return _weighted_sum(xs, weights / counted.sum(dim=-1, keepdim=True).clamp(min=1))
+        return weights / counted.sum(dim=-1, keepdim=True).clamp(min=1)
 
     # docstr-coverage: inherited
     def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
@@ -220,6 +232,10 @@ class SumFusion(Fusion):
         for x in xs[1:]:
             total = total + x
         return total
+
+    # docstr-coverage: inherited
+    def coefficients(self, mask: BoolTensor) -> FloatTensor:  # noqa: D102
+        return mask.to(dtype=torch.get_default_dtype())
 
 
 class ConcatFusion(Fusion):

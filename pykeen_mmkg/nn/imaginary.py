@@ -71,12 +71,18 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
     #: W, shape (d, d); None if every imaginary part comes from the table
     projection: nn.Parameter | None
 
-    def __init__(self, *args: Any, imaginary: str = "distil", imaginary_fit: float = 1.0, **kwargs: Any) -> None:
+    #: how often W has been fitted to some of the ids only
+    fit_step: torch.Tensor
+
+    def __init__(
+        self, *args: Any, imaginary: str = "distil", imaginary_fit: float = 1.0, fit_rows: int = 512, **kwargs: Any
+    ) -> None:
         """Initialize the representation.
 
         :param args: positional parameters of :class:`~pykeen_mmkg.nn.multimodal.MultimodalRepresentation`
         :param imaginary: ``distil``, ``joint`` or ``free``, see above
         :param imaginary_fit: the weight of the regression in the loss; 0 leaves W untrained
+        :param fit_rows: the number of ids at most that one forward pass fits W to
         :param kwargs: keyword parameters of :class:`~pykeen_mmkg.nn.multimodal.MultimodalRepresentation`
         :raises MultimodalError: if there is no such way to an imaginary part
         """
@@ -87,6 +93,7 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
         column = self.structural_column
         self.imaginary = imaginary
         self.imaginary_fit = imaginary_fit
+        self.fit_rows = fit_rows
         unseen = column is not None and not bool(self.mask[:, column].all())
         free = column is not None or imaginary == "free"
         self.table = Embedding(self.max_id, shape=dim, initializer=nn.init.xavier_uniform_) if free else None
@@ -94,6 +101,9 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
         self.projection = nn.Parameter(torch.zeros(dim, dim)) if derived else None
         distil = imaginary == "distil" and free and unseen
         self.distillation = ResidualRegularizer(weight=imaginary_fit) if distil else None
+        if distil:
+            # part of the state: a training that is resumed goes on with the ids that are due
+            self.register_buffer("fit_step", torch.zeros((), dtype=torch.long))
         self.reset_parameters()
 
     # docstr-coverage: inherited
@@ -108,20 +118,20 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
                 nn.init.xavier_uniform_(self.projection)
             else:
                 nn.init.zeros_(self.projection)
+                self.fit_step.zero_()
 
     def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
         if indices is not None:
             indices = indices.to(self.mask.device)
-        xs, mask = self._inputs(indices), self._presence(indices)
-        real = self.fusion(xs, mask)
+        real, mask = self._fused(indices)
         if self.table is None:
             assert self.projection is not None
             return torch.complex(real, functional.linear(real, self.projection))
         imaginary = self.table(indices)
-        if mask is not None and self.projection is not None:
+        if self.projection is not None and mask is not None:
             own = self.mask if indices is None else self.mask[indices]
             if self.imaginary_fit and self.distillation is not None and self.training and torch.is_grad_enabled():
-                self._distil(xs, own, imaginary)
+                self._distil(indices, own, imaginary)
             imaginary = self._derive(real, imaginary, own, mask)
         return torch.complex(real, imaginary)
 
@@ -147,17 +157,29 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
             imaginary = imaginary.index_put((missing,), derived.to(imaginary.dtype))
         return imaginary
 
-    def _distil(self, xs: list[FloatTensor], own: BoolTensor, imaginary: FloatTensor) -> None:
-        """Add to the loss how far the projection is from the table on the seen ids."""
+    def _distil(self, indices: LongTensor | None, own: BoolTensor, imaginary: FloatTensor) -> None:
+        """Add to the loss how far the projection is from the table on the seen ids.
+
+        :param indices: shape ``s``, the ids, or None for all
+        :param own: shape ``(*s, M)``, what the ids have
+        :param imaginary: shape ``(*s, d)``, the rows of the table
+        """
         assert self.projection is not None
         assert self.distillation is not None
         column = self.structural_column
         with torch.no_grad():
-            mask = own.clone()
-            mask[..., column] = False
-            rows = own[..., column] & mask.any(dim=-1)
-            if not rows.any():
+            mask = own.flatten(end_dim=-2).clone()
+            seen = mask[:, column].clone()
+            mask[:, column] = False
+            rows = (seen & mask.any(dim=-1)).nonzero().squeeze(-1)
+            if not len(rows):
                 return
-            features = self.fusion([x[rows] for x in xs], mask[rows])
-            target = imaginary[rows]
+            # few rows do for a regression: every n-th, beginning with another one each time
+            stride = -(-len(rows) // self.fit_rows)
+            if stride > 1:
+                rows = rows[int(self.fit_step) % stride :: stride]
+                self.fit_step += 1
+            ids = rows if indices is None else indices.flatten()[rows]
+            features = self.fusion(self._inputs(ids), mask[rows])
+            target = imaginary.flatten(end_dim=-2)[rows]
         self.distillation.update(functional.linear(features, self.projection) - target)

@@ -1,7 +1,7 @@
 """What is trained and what is encoded, fused into one vector."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 from class_resolver import HintOrType, OptionalKwargs
@@ -32,6 +32,17 @@ def seen_entities(triples_factory: CoreTriplesFactory) -> BoolTensor:
     return seen
 
 
+class _FrozenSum(NamedTuple):
+    """What does not change in training."""
+
+    #: the weighted sum of the frozen modalities, shape (max_id, d)
+    total: FloatTensor
+    #: the weights of all modalities, shape (max_id, M)
+    weights: FloatTensor
+    #: the columns of those modalities that are trained
+    columns: tuple[int, ...]
+
+
 @parse_docdata
 class MultimodalRepresentation(CachedRepresentation):
     """A trained embedding and frozen features of any number of modalities, fused into one vector.
@@ -40,7 +51,9 @@ class MultimodalRepresentation(CachedRepresentation):
     from its features alone; an id lacking a modality has it masked likewise. See
     :mod:`pykeen_mmkg.nn.fusion` for what a mask does to each fusion.
 
-    The vectors are fused once per evaluation, see :class:`~pykeen_mmkg.nn.cache.CachedRepresentation`.
+    The vectors are fused once per evaluation, see :class:`~pykeen_mmkg.nn.cache.CachedRepresentation`. In training, the
+    average and the sum add up what is frozen once and for all (features that are neither projected nor adapted), which
+    costs one more table of the output's size.
 
     With ``fusion="average"`` this is the entity representation of VL-KGE.
 
@@ -170,6 +183,7 @@ class MultimodalRepresentation(CachedRepresentation):
         self.register_buffer("mask", mask, persistent=False)
         #: whether nothing is ever missing, which saves all masking
         self.complete = bool(mask.all())
+        self._sum: _FrozenSum | None = None
         self.reset_parameters()
 
     @staticmethod
@@ -219,10 +233,50 @@ class MultimodalRepresentation(CachedRepresentation):
         xs = [part(indices) for part in self._parts()]
         return [functional.normalize(x, dim=-1) for x in xs] if self.l2_normalize else xs
 
-    def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
+    def _frozen_sum(self) -> _FrozenSum | None:
+        """Return what the frozen modalities contribute to each id, if that is the same in every training step."""
+        if not self.training or any(self.dropouts):
+            return None
+        if self._sum is None:
+            parts = self._parts()
+            frozen = [isinstance(p, FeatureRepresentation) and p.frozen and p.storage == "device" for p in parts]
+            if not any(frozen):
+                return None
+            with torch.inference_mode(False), torch.no_grad():
+                weights = self.fusion.coefficients(self.mask)
+                if weights is None:
+                    return None
+                total = weights.new_zeros(self.max_id, self.fusion.dim)
+                for i in (i for i, is_frozen in enumerate(frozen) if is_frozen):
+                    x = parts[i]()
+                    total.addcmul_(functional.normalize(x, dim=-1) if self.l2_normalize else x, weights[:, i, None])
+            self._sum = _FrozenSum(total, weights, tuple(i for i, is_frozen in enumerate(frozen) if not is_frozen))
+        return self._sum
+
+    def _fused(self, indices: LongTensor | None) -> tuple[FloatTensor, BoolTensor | None]:
+        """Fuse, the short way if there is one; return the vectors, and the mask that has been used."""
+        known, mask = self._frozen_sum(), self._presence(indices)
+        if known is None:
+            return self.fusion(self._inputs(indices), mask), mask
+        total, weights, columns = known
         if indices is not None:
-            indices = indices.to(self.mask.device)
-        return self.fusion(self._inputs(indices), self._presence(indices))
+            total, weights = total[indices], weights[indices]
+        for i in columns:
+            x = self._parts()[i](indices)
+            x = functional.normalize(x, dim=-1) if self.l2_normalize else x
+            total = torch.addcmul(total, x, weights[..., i, None])
+        return total, mask
+
+    def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
+        return self._fused(None if indices is None else indices.to(self.mask.device))[0]
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "MultimodalRepresentation":
+        self._sum = None
+        super()._apply(fn, recurse)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_sum": None}
 
     # docstr-coverage: inherited
     def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102

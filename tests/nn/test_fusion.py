@@ -96,7 +96,7 @@ def problems(draw: st.DrawFn) -> tuple[list[str], torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(problem=problems())
 def test_by_hand(kind: str, problem: tuple[list[str], torch.Tensor, torch.Tensor]) -> None:
     names, xs, mask = problem

@@ -114,6 +114,23 @@ def test_gradient_of_the_regression(factory: CoreTriplesFactory) -> None:
     torch.testing.assert_close(representation.projection.grad, gradient)
 
 
+def test_few_rows_at_a_time() -> None:
+    """Every seen id has its turn, and the count of turns is part of the state."""
+    representation = make(fit_rows=8).train()
+    wholes = make(fit_rows=100).train()
+    gradients = []
+    for _ in range(4):  # 25 rows, every 4th
+        representation.zero_grad()
+        representation()
+        representation.distillation.pop_regularization_term().backward()
+        gradients.append(representation.projection.grad * len(range(len(gradients), 25, 4)) / 25)
+    wholes.load_state_dict(representation.state_dict())
+    wholes()
+    wholes.distillation.pop_regularization_term().backward()
+    torch.testing.assert_close(sum(gradients), wholes.projection.grad)
+    assert representation.state_dict()["fit_step"] == 4
+
+
 def test_projection_learns_in_the_unchanged_loop(factory: CoreTriplesFactory) -> None:
     """The table follows the features here, so the projection can find out how, and tells the unseen rows."""
     network = model(factory, interaction="rotate", imaginary_fit=1.0)

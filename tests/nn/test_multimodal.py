@@ -1,6 +1,7 @@
 """The fused representation against loops over entities."""
 
 import pathlib
+import pickle
 
 import pytest
 import torch
@@ -30,8 +31,8 @@ def make(**kwargs: object) -> MultimodalRepresentation:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**31), st.sampled_from([(4, 4), (4, 6), (7, 6)]))
-def test_uneven_average(seed: int, dims: tuple[int, int]) -> None:
+@given(st.integers(0, 2**31), st.sampled_from([(4, 4), (4, 6), (7, 6)]), st.booleans())
+def test_uneven_average(seed: int, dims: tuple[int, int], mode: bool) -> None:
     """The paper's uneven form, entity by entity, with and without projections."""
     g = torch.Generator().manual_seed(seed)
     visual, textual = (torch.randn(N, dim, generator=g) for dim in dims)
@@ -46,7 +47,8 @@ def test_uneven_average(seed: int, dims: tuple[int, int]) -> None:
     structure = representation.parts["structural"]()
     projections = [representation.parts[name].projection for name in ("visual", "textual")]
     assert [p is None for p in projections] == [dim == 4 for dim in dims]
-    x = representation()
+    # in training, what is frozen is added up once
+    x = representation.train(mode)()
     for e in range(N):
         total, count = torch.zeros(4), 1
         if seen[e]:
@@ -64,7 +66,64 @@ def test_dense_average() -> None:
     visual, textual = torch.randn(N, D), torch.randn(N, D)
     representation = make(features={"visual": visual, "textual": textual}, seen=None)
     assert representation.complete
-    torch.testing.assert_close(representation(), (representation.parts["structural"]() + visual + textual) / 3)
+    for mode in (True, False):
+        representation.train(mode)
+        torch.testing.assert_close(representation(), (representation.parts["structural"]() + visual + textual) / 3)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"fusion_kwargs": {"form": "dense"}},
+        {"fusion_kwargs": {"form": "masked"}, "l2_normalize": True},
+        {"fusion": "sum", "seen": None},
+        {"features": {"visual": torch.randn(N, D), "textual": (torch.randn(N, 7), torch.arange(N) > 3)}},
+        {"modalities": ["visual", "textual"]},
+    ],
+)
+def test_frozen_sum(options: dict, mode: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adding up the frozen modalities beforehand changes neither values nor gradients."""
+    representation = make(**options)
+    representation.eval_cache = False
+    indices = torch.tensor([[1, 4], [4, 9]])
+    results = []
+    for short in (True, False):
+        if not short:
+            monkeypatch.setattr(MultimodalRepresentation, "_frozen_sum", lambda self: None)
+        representation.train(mode).zero_grad()
+        assert (representation._frozen_sum() is not None) is (short and mode)
+        x, y = representation(), representation(indices)
+        if x.requires_grad:
+            (x.pow(3).sum() + y.sin().sum()).backward()
+        results.append((x, y, [p.grad for p in representation.parameters()]))
+    torch.testing.assert_close(results[0], results[1])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"structural_dropout": 0.1},
+        {"fusion": "weighted"},
+        {"adapter": True},
+        {"projection": True},
+        {"storage": "cpu"},
+        {"modalities": ["structural"]},
+    ],
+)
+def test_no_frozen_sum(options: dict) -> None:
+    """Where something is random, learned or kept off the device there is nothing to add up."""
+    assert make(**options).train()._frozen_sum() is None
+
+
+def test_frozen_sum_is_neither_pickled_nor_state() -> None:
+    representation = make().train()
+    before = len(pickle.dumps(representation)), set(representation.state_dict())
+    representation()
+    assert representation._sum is not None
+    assert (len(pickle.dumps(representation)), set(representation.state_dict())) == before
+    assert representation.double()().dtype == torch.double
 
 
 @pytest.mark.parametrize("fusion", ["average", "sum", "concat", "weighted", "gated", "attention"])
@@ -148,7 +207,7 @@ def test_adapters() -> None:
     representation = make(adapter=True, adapter_kwargs={"bottleneck": 2})
     plain = make()
     plain.load_state_dict({k: v for k, v in representation.state_dict().items() if "adapter" not in k})
-    assert torch.equal(representation(), plain())  # they start as the identity
+    torch.testing.assert_close(representation(), plain())  # they start as the identity
     adapters = [representation.parts[name].adapter for name in ("visual", "textual")]
     assert adapters[0] is not adapters[1] and adapters[0].down.weight.shape == (2, D)
     representation().square().sum().backward()
