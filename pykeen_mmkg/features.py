@@ -5,7 +5,7 @@ A store is a single safetensors file that holds
 ========== ================== =======================================================================
 tensor     shape, type        meaning
 ========== ================== =======================================================================
-vectors    ``(n, d)`` float32 row i belongs to label i; zero where the mask is False
+vectors    ``(n, d)`` float   row i belongs to label i; zero where the mask is False
 mask       ``(n,)`` bool      whether the item has this modality at all
 counts     ``(n,)`` int64     how many inputs (e.g., images) were averaged; zero where the mask is False
 ========== ================== =======================================================================
@@ -16,6 +16,7 @@ that equal input gives equal bytes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -68,7 +69,8 @@ def save_atomically(tensors: Mapping[str, torch.Tensor], path: pathlib.Path, doc
     except (OSError, SafetensorError) as error:
         raise FeatureError(f"Cannot write {path}: {error}. Is the folder writable, and is there space?") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def open_document(path: pathlib.Path) -> tuple[dict[str, torch.Tensor], dict]:
@@ -212,13 +214,17 @@ class FeatureStore:
             raise FeatureError(f"{path} is damaged: it lacks the tensor {error}. Delete it and encode again.") from None
         if vectors.ndim != 2 or any(tensor.shape[0] != n for tensor in (vectors, mask, counts)):
             raise FeatureError(f"{path} is damaged: {n} labels, but vectors of shape {tuple(vectors.shape)}.")
-        return cls(labels, vectors, mask, counts, document["modality"], dict(document["provenance"]), path)
+        # a store of smaller floats is small on the disk only: float32 needs no copy and stays mapped
+        return cls(labels, vectors.float(), mask, counts, document["modality"], dict(document["provenance"]), path)
 
-    def save(self, path: str | pathlib.Path) -> pathlib.Path:
+    def save(self, path: str | pathlib.Path, dtype: torch.dtype | None = None) -> pathlib.Path:
         """Write the store as one safetensors file; nothing half-written ever stays.
 
         :param path:
             the file, usually ``*.safetensors``
+        :param dtype:
+            the type of the vectors in the file, for instance :data:`torch.float16` for half the size; by default that
+            of the store. :meth:`load` gives float32 again, but not what the rounding took, so the digest differs.
         :returns:
             the path
         :raises FeatureError:
@@ -232,7 +238,10 @@ class FeatureStore:
             "modality": self.modality,
             "provenance": dict(self.provenance),
         }
-        save_atomically({"vectors": self.vectors, "mask": self.mask, "counts": self.counts}, path, document)
+        vectors = self.vectors if dtype is None else self.vectors.to(dtype)
+        if dtype is not None and not bool(torch.isfinite(vectors).all()):
+            raise FeatureError(f"The {self.modality} vectors hold numbers that are too large for {dtype}.")
+        save_atomically({"vectors": vectors, "mask": self.mask, "counts": self.counts}, path, document)
         return path
 
     def __len__(self) -> int:

@@ -176,7 +176,7 @@ def encode_images(
         cache = _open_cache(encoder, directory, modality=VISUAL)
         # one path for each distinct content
         pending = {key: path for path, key in reversed(keys.items()) if key not in cache}
-        order = [key for key in dict.fromkeys(keys.values()) if key in pending]
+        order = sorted(pending)  # so that the batches do not depend on the order of the input
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         lock = threading.Lock()
 

@@ -10,16 +10,18 @@ import contextlib
 import hashlib
 import json
 import pathlib
+import pickle  # only for the error that torch raises
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 
 from ..errors import EncoderError
 from .base import TEXTUAL, VISUAL, VisionLanguageEncoder
-from .snapshot import digest_folder, find_folder, read_json, weight_files
+from .snapshot import VOCABULARIES, digest_folder, find_folder, has_any, read_json, weight_files
 
 __all__ = [
     "BLIPEncoder",
@@ -201,11 +203,9 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
                 )
         except (ValueError, OSError, KeyError, RuntimeError) as error:
             raise EncoderError(f"The weights of {self.source} cannot be loaded: {error}") from error
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] != "safetensors":  # SafetensorError derives from Exception
-                raise
+        except (SafetensorError, pickle.UnpicklingError) as error:
             raise EncoderError(
-                f"The weights of {self.source} are damaged ({error}). Copy or download it again."
+                f"The weights of {self.source} are damaged or harmful ({error}). Copy or download it again."
             ) from error
         missing = sorted(key for key in info["missing_keys"] if self.needs_weight(key))
         if missing:
@@ -233,6 +233,10 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
         """The tokenizer."""
         from transformers import AutoTokenizer
 
+        if not has_any(self.folder, VOCABULARIES):  # transformers would make an empty tokenizer, without a word
+            raise EncoderError(
+                f"The folder of {self.source} has no tokenizer: there is none of {', '.join(VOCABULARIES)}."
+            )
         try:
             with _quiet_loading():
                 tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
@@ -568,7 +572,7 @@ def detect(folder: pathlib.Path) -> type[HuggingFaceEncoder]:
             return TextEncoder if text else VisionEncoder
     raise EncoderError(
         f"The model in {folder} is of the type {kind!r}, which is not supported. Supported are {', '.join(KINDS)}, "
-        "models of texts alone (BERT, RoBERTa, MiniLM, ...) and models of images alone (ViT, DINOv2, Swin, ConvNeXt, ...)."
+        "models of texts alone (BERT, RoBERTa, MiniLM, ...) and of images alone (ViT, DINOv2, Swin, ConvNeXt, ...)."
     )
 
 

@@ -36,10 +36,25 @@ SETTINGS = (
     "spiece.model",
     "sentencepiece.bpe.model",
     "tokenizer.model",
+    "spm.model",
     "modules.json",
     "sentence_bert_config.json",
     "1_Pooling/config.json",
 )
+
+#: At least one of these is needed for texts ...
+VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "spm.model",
+)
+
+#: ... and of these for images
+PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 #: Keys of the settings that differ between copies of one model
 VOLATILE = frozenset({"_name_or_path", "_commit_hash", "transformers_version", "is_local", "local_files_only"})
@@ -125,7 +140,7 @@ def _find_on_hub(name: str, revision: str | None, allow_pickle: bool) -> pathlib
     try:
         folder = fetch(SAFE_WEIGHTS, local=True)
         weight_files(folder, allow_pickle=allow_pickle)
-        if folder.joinpath("config.json").is_file():
+        if _is_complete(folder):
             return folder
     except HFValidationError:
         raise EncoderError(
@@ -148,11 +163,26 @@ def _find_on_hub(name: str, revision: str | None, allow_pickle: bool) -> pathlib
         reason = (str(error).strip() or "no reason given").splitlines()[0]
         raise EncoderError(
             f"The model {name!r} is neither a folder here nor in the hub's local cache, and it could not be downloaded "
-            f"({type(error).__name__}: {reason}). Check the name and the network; on a machine without network, copy the model's folder there and give "
-            "its path."
+            f"({type(error).__name__}: {reason}). Check the name and the network; on a machine without network, copy "
+            "the model's folder there and give its path."
         ) from error
     weight_files(folder, allow_pickle=allow_pickle)
     return folder
+
+
+def _is_complete(folder: pathlib.Path) -> bool:
+    """Say whether a folder of the hub's cache has what encoding needs; other programs may have fetched parts only."""
+    if not folder.joinpath("config.json").is_file():
+        return False
+    config = read_json(folder / "config.json")
+    both = "text_config" in config or "vision_config" in config
+    needs_texts, needs_images = both or "vocab_size" in config, both or "vocab_size" not in config
+    return (not needs_texts or has_any(folder, VOCABULARIES)) and (not needs_images or has_any(folder, PREPROCESSORS))
+
+
+def has_any(folder: pathlib.Path, names: Iterable[str]) -> bool:
+    """Say whether a folder holds any file of some names."""
+    return any(folder.joinpath(name).is_file() for name in names)
 
 
 def _find_conversion(name: str) -> str | None:

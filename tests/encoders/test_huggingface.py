@@ -1,0 +1,388 @@
+"""Tests of the encoders over transformers, against by-hand calls of the same models."""
+
+import json
+import pickle
+
+import pytest
+import torch
+import transformers
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+from pykeen_mmkg.encoders import (
+    BLIPEncoder,
+    CLIPEncoder,
+    DualEncoder,
+    SigLIPEncoder,
+    TextEncoder,
+    VisionEncoder,
+    make_encoder,
+)
+from pykeen_mmkg.errors import EncoderError
+
+ALIGNED = {
+    "clip": CLIPEncoder,
+    "siglip": SigLIPEncoder,
+    "siglip2": SigLIPEncoder,
+    "blip": BLIPEncoder,
+    "dual": DualEncoder,
+}
+TEXTS = {"bert": TextEncoder, "roberta": TextEncoder}
+VISION = {
+    "vit": VisionEncoder,
+    "dinov2": VisionEncoder,
+    "dinov2_with_registers": VisionEncoder,
+    "resnet": VisionEncoder,
+}
+DIMS = {"clip": 10, "siglip": 20, "siglip2": 20, "blip": 14, "dual": 11, "bert": 16, "roberta": 16, "vit": 20}
+#: room for tokens: RoBERTa's positions begin after the padding token's number
+CONTEXT = {"roberta": 11}
+
+
+@torch.no_grad()
+def text_by_hand(kind, folder, text):
+    """Compute the vector of one text alone, without any padding unless the model was trained with it."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    length = CONTEXT.get(kind, 12)
+    inputs = tokenizer([text], truncation=True, max_length=length, return_tensors="pt")
+    if kind == "blip":
+        model = transformers.BlipForImageTextRetrieval.from_pretrained(folder).eval()
+        hidden = model.text_encoder(inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
+        return model.text_proj(hidden[:, 0])[0]
+    model = AutoModel.from_pretrained(folder).eval()
+    if kind in ("siglip", "siglip2"):
+        inputs = tokenizer([text], truncation=True, padding="max_length", max_length=length, return_tensors="pt")
+        return model.get_text_features(input_ids=inputs["input_ids"]).pooler_output[0]
+    if kind in ("clip", "dual"):
+        return model.get_text_features(**inputs).pooler_output[0]
+    return model(**inputs).last_hidden_state[0, 0]
+
+
+@torch.no_grad()
+def image_by_hand(kind, folder, image):
+    """Compute the vector of one image alone."""
+    processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+    inputs = processor(images=[image], return_tensors="pt", input_data_format="channels_last")
+    if kind == "blip":
+        model = transformers.BlipForImageTextRetrieval.from_pretrained(folder).eval()
+        return model.vision_proj(model.vision_model(inputs["pixel_values"]).last_hidden_state[:, 0])[0]
+    model = AutoModel.from_pretrained(folder).eval()
+    if kind in ("clip", "dual", "siglip", "siglip2"):
+        return model.get_image_features(**inputs).pooler_output[0]
+    output = model(**inputs)
+    return output.pooler_output.flatten() if kind == "resnet" else output.last_hidden_state[0, 0]
+
+
+@pytest.mark.parametrize("kind", [*ALIGNED, *TEXTS])
+def test_texts_are_those_of_the_model(kind, tiny, texts):
+    """A batch of mixed lengths gives what the model gives for each text alone."""
+    encoder = make_encoder(tiny(kind))
+    assert type(encoder) is {**ALIGNED, **TEXTS}[kind]
+    vectors = encoder.encode_texts(texts, batch_size=4)
+    assert vectors.shape == (len(texts), encoder.dim("textual"))
+    assert encoder.dim("textual") == DIMS[kind]
+    for text, vector in zip(texts, vectors, strict=True):
+        torch.testing.assert_close(vector, text_by_hand(kind, tiny(kind), text), rtol=1e-4, atol=1e-5)
+    assert torch.equal(vectors[0], vectors[3])
+    # the vectors are of different texts, and tell them apart
+    assert torch.pdist(vectors[[0, 1, 2, 4, 5]]).min() > 1e-3
+
+
+@pytest.mark.parametrize("kind", [*ALIGNED, *VISION])
+def test_images_are_those_of_the_model(kind, tiny, pictures):
+    """A batch of mixed shapes gives what the model gives for each image alone."""
+    encoder = make_encoder(tiny(kind))
+    assert type(encoder) is {**ALIGNED, **VISION}[kind]
+    vectors = encoder.encode_images(pictures, batch_size=3)
+    assert vectors.shape == (len(pictures), encoder.dim("visual"))
+    for picture, vector in zip(pictures, vectors, strict=True):
+        torch.testing.assert_close(vector, image_by_hand(kind, tiny(kind), picture), rtol=1e-4, atol=1e-5)
+    assert torch.pdist(vectors).min() > 1e-3
+
+
+def test_blip_gives_the_similarity_of_its_retrieval_head(tiny, pictures, texts):
+    """The cosines are the scores that the model's own forward pass gives for retrieval."""
+    folder = tiny("blip")
+    encoder = make_encoder(folder, {"normalize": True})
+    cosines = encoder.encode_images(pictures) @ encoder.encode_texts(texts).T
+    model = transformers.BlipForImageTextRetrieval.from_pretrained(folder).eval()
+    pixels = encoder.prepare_images(pictures)
+    with torch.no_grad():
+        scores = model(**encoder.prepare_texts(texts), **pixels, use_itm_head=False).itm_score
+    torch.testing.assert_close(cosines, scores, rtol=1e-4, atol=1e-5)
+
+
+def test_clip_gives_the_similarity_of_its_forward_pass(tiny, pictures, texts):
+    """The cosines are the logits of the model's own forward pass, up to its scale."""
+    folder = tiny("clip")
+    encoder = make_encoder(folder, {"normalize": True})
+    cosines = encoder.encode_images(pictures) @ encoder.encode_texts(texts).T
+    model = transformers.CLIPModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        output = model(**encoder.prepare_texts(texts), **encoder.prepare_images(pictures))
+    torch.testing.assert_close(cosines * model.logit_scale.exp(), output.logits_per_image, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip", "siglip2", "blip", "dual"])
+def test_each_tower_alone(kind, tiny, pictures, texts):
+    """Texts do not need images, nor images texts."""
+    assert make_encoder(tiny(kind)).encode_texts(texts[:1]).shape[0] == 1
+    assert make_encoder(tiny(kind)).encode_images(pictures[:1]).shape[0] == 1
+
+
+@pytest.mark.parametrize("kind", ["clip", "dual", "bert"])
+def test_normalize(kind, tiny, texts):
+    """Vectors keep their length unless asked for unit length."""
+    plain = make_encoder(tiny(kind)).encode_texts(texts)
+    unit = make_encoder(tiny(kind), {"normalize": True}).encode_texts(texts)
+    torch.testing.assert_close(plain / plain.norm(dim=-1, keepdim=True), unit)
+    assert (plain.norm(dim=-1) - 1).abs().max() > 0.1
+
+
+def test_text_poolings(tiny, texts):
+    """Mean, first token and pooler are what they say, padding left out."""
+    folder = tiny("bert")
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    for text in texts:
+        with torch.no_grad():
+            output = model(**tokenizer([text], truncation=True, max_length=12, return_tensors="pt"))
+        for pooling, expected in (
+            ("mean", output.last_hidden_state[0].mean(dim=0)),
+            ("cls", output.last_hidden_state[0, 0]),
+            ("pooler", output.pooler_output[0]),
+        ):
+            encoder = make_encoder(folder, {"pooling": pooling})
+            vector = encoder.encode_texts([text, *texts])[0]
+            torch.testing.assert_close(vector, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [("vit", 1), ("dinov2", 1), ("dinov2_with_registers", 4)])
+def test_vision_mean_leaves_out_special_tokens(kind, prefix, tiny, pictures):
+    """The mean is over the 16 patches of 8 x 8 pixels."""
+    encoder = make_encoder(tiny(kind), {"pooling": "mean"})
+    model = AutoModel.from_pretrained(tiny(kind)).eval()
+    with torch.no_grad():
+        hidden = model(**encoder.prepare_images(pictures)).last_hidden_state
+    assert hidden.shape[1] == prefix + 16
+    torch.testing.assert_close(encoder.encode_images(pictures), hidden[:, prefix:].mean(dim=1), rtol=1e-4, atol=1e-5)
+
+
+def test_default_pooling(save_tiny, tmp_path):
+    """The folder's own settings decide, then MiniLM means the mean, else it is the first token."""
+    folder = save_tiny("bert", tmp_path / "bert")
+    assert make_encoder(folder).pooling == "cls"
+    folder.joinpath("modules.json").write_text("[]")
+    assert make_encoder(folder).pooling == "mean"
+    folder.joinpath("1_Pooling").mkdir()
+    settings = folder / "1_Pooling" / "config.json"
+    settings.write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
+    assert make_encoder(folder).pooling == "cls"
+    settings.write_text(json.dumps({"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}))
+    assert make_encoder(folder).pooling == "mean"
+    settings.write_text(json.dumps({"pooling_mode_max_tokens": True}))
+    with pytest.raises(EncoderError, match="1_Pooling.*pooling='mean'"):
+        _ = make_encoder(folder).pooling
+    assert make_encoder(folder, {"pooling": "cls"}).pooling == "cls"
+    assert make_encoder(save_tiny("bert", tmp_path / "my-MiniLM-L6")).pooling == "mean"
+
+
+def test_token_lengths(tiny, texts):
+    """Lengths count the special tokens, end at the context, and tell what is cut."""
+    lengths = make_encoder(tiny("bert")).token_lengths(texts)
+    assert lengths == [(4, False), (10, False), (6, False), (4, False), (3, False), (12, True)]
+    assert make_encoder(tiny("bert"), {"max_length": 5}).token_lengths(texts)[1] == (5, True)
+    assert make_encoder(tiny("roberta")).max_length == 11
+
+
+def test_a_text_of_ten_thousand_words(tiny):
+    """A very long text is the same as its beginning."""
+    encoder = make_encoder(tiny("clip"))
+    long, short = encoder.encode_texts(["cat dog " * 5000, "cat dog " * 5])
+    torch.testing.assert_close(long, short)
+
+
+def test_max_length_beyond_the_context(tiny):
+    """More tokens than positions cannot be."""
+    with pytest.raises(EncoderError, match="12"):
+        make_encoder(tiny("bert"), {"max_length": 13}).encode_texts(["cat"])
+
+
+def test_weights_never_change(tiny, texts, pictures):
+    """Encoding leaves every weight bit by bit as the file has it; nothing trains; nothing is in training mode."""
+    folder = tiny("dual")
+    encoder = make_encoder(folder)
+    encoder.encode_texts(texts)
+    encoder.encode_images(pictures)
+    expected = AutoModel.from_pretrained(folder).state_dict()
+    state = encoder.model.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[key], expected[key]) for key in state)
+    assert not any(parameter.requires_grad for parameter in encoder.model.parameters())
+    assert not any(module.training for module in encoder.model.modules())
+
+
+def test_encoder_is_no_module(tiny):
+    """PyKEEN re-initialises submodules, so an encoder held by a module must not become one."""
+    module = torch.nn.Module()
+    module.encoder = make_encoder(tiny("dual"))
+    _ = module.encoder.model
+    assert list(module.modules()) == [module]
+    assert not module.state_dict()
+
+
+def test_vectors_are_ordinary_tensors(tiny, texts, pictures):
+    """A tensor from inference mode would break later training."""
+    encoder = make_encoder(tiny("clip"))
+    for vectors in (encoder.encode_texts(texts), encoder.encode_images(pictures)):
+        assert not vectors.is_inference()
+        assert not vectors.requires_grad
+        assert vectors.dtype == torch.float32
+    assert not any(parameter.is_inference() for parameter in encoder.model.parameters())
+
+
+def test_loading_draws_nothing(tiny, texts):
+    """A model trained after encoding equals one trained after reading the cache: the random state stays."""
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    make_encoder(tiny("dual")).encode_texts(texts)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_half_precision(tiny, texts):
+    """A lower precision gives nearly the same, and another fingerprint."""
+    encoder = make_encoder(tiny("clip"), {"dtype": "bfloat16"})
+    full = make_encoder(tiny("clip"))
+    assert encoder.fingerprint != full.fingerprint
+    low, high = encoder.encode_texts(texts), full.encode_texts(texts)
+    assert low.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(low, high).min() > 0.98
+    assert not torch.equal(low, high)
+
+
+def test_fingerprint_does_not_load_weights(tiny):
+    """Neither the fingerprint nor a dimension needs the model."""
+    for kind in ALIGNED:
+        encoder = make_encoder(tiny(kind))
+        assert len(encoder.fingerprint) == 64
+        assert encoder.dim("visual") > 0
+        assert "model" not in vars(encoder)
+
+
+def test_fingerprint_follows_what_decides_features(save_tiny, tmp_path):
+    """Weights, preprocessing and options change it; a folder's place, name, provenance and other files do not."""
+    first = save_tiny("clip", tmp_path / "first")
+    fingerprint = make_encoder(first).fingerprint
+    copy = save_tiny("clip", tmp_path / "copy")
+    copy.joinpath("README.md").write_text("other")
+    config = json.loads(copy.joinpath("config.json").read_text())
+    config["_name_or_path"], config["transformers_version"] = "/elsewhere", "9.9"
+    copy.joinpath("config.json").write_text(json.dumps(config, indent=7))
+    assert make_encoder(copy).fingerprint == fingerprint
+    others = [make_encoder(first, {"normalize": True}), make_encoder(first, {"max_length": 6})]
+    others.append(make_encoder(save_tiny("clip", tmp_path / "weights", seed=1)))
+    changed = save_tiny("clip", tmp_path / "processor")
+    settings = json.loads(changed.joinpath("preprocessor_config.json").read_text())
+    settings["image_mean"] = [0.0, 0.0, 0.0]
+    changed.joinpath("preprocessor_config.json").write_text(json.dumps(settings))
+    others.append(make_encoder(changed))
+    prints = [fingerprint, *(other.fingerprint for other in others)]
+    assert len(set(prints)) == len(prints)
+
+
+def test_device_and_batch_size_are_no_part_of_the_fingerprint(tiny):
+    """Features made on a GPU serve on a machine without one."""
+    folder = tiny("clip")
+    plain = make_encoder(folder).fingerprint
+    assert make_encoder(folder, {"device": "cpu", "batch_size": 3}).fingerprint == plain
+
+
+def test_pickle_leaves_the_weights_out(tiny, texts):
+    """A pickled encoder is small, and works."""
+    encoder = make_encoder(tiny("dual"))
+    vectors = encoder.encode_texts(texts)
+    data = pickle.dumps(encoder)
+    assert len(data) < 20_000
+    assert torch.equal(pickle.loads(data).encode_texts(texts), vectors)
+
+
+def test_random_weights_are_refused(save_tiny, tmp_path):
+    """A checkpoint without the projections would get random ones."""
+    from safetensors.torch import load_file, save_file
+
+    folder = save_tiny("clip", tmp_path / "clip")
+    state = load_file(folder / "model.safetensors")
+    del state["text_projection.weight"]
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(EncoderError, match="text_projection.*random"):
+        make_encoder(folder).encode_texts(["cat"])
+
+
+def test_captioning_blip_is_refused(tmp_path, tiny, save_tiny):
+    """BLIP for captions has no retrieval heads."""
+    folder = save_tiny("blip", tmp_path / "blip")
+    model = transformers.BlipForConditionalGeneration(transformers.BlipConfig.from_pretrained(folder))
+    model.save_pretrained(folder)
+    with pytest.raises(EncoderError, match="blip-itm-base-coco"):
+        make_encoder(folder).encode_texts(["cat"])
+
+
+def test_a_missing_pooler_matters_only_where_it_is_used(save_tiny, tmp_path, pictures):
+    """ViT for classification has no pooler; its class token serves."""
+    folder = save_tiny("vit", tmp_path / "vit")
+    model = AutoModel.from_pretrained(folder, add_pooling_layer=False)
+    model.save_pretrained(folder)
+    assert make_encoder(folder).encode_images(pictures).shape == (5, 20)
+    with pytest.raises(EncoderError, match="pooler"):
+        make_encoder(folder, {"pooling": "pooler"}).encode_images(pictures)
+
+
+def test_wrong_modality(tiny, pictures):
+    """A text model says that it has no vision model, and the reverse."""
+    with pytest.raises(EncoderError, match="no vision model"):
+        make_encoder(tiny("bert")).encode_images(pictures)
+    with pytest.raises(EncoderError, match="no text model"):
+        make_encoder(tiny("vit")).encode_texts(["cat"])
+
+
+def test_missing_preprocessing(save_tiny, tmp_path, pictures):
+    """A folder without tokenizer or image processor says what is missing."""
+    folder = save_tiny("clip", tmp_path / "clip")
+    folder.joinpath("preprocessor_config.json").unlink()
+    folder.joinpath("tokenizer.json").unlink()
+    folder.joinpath("tokenizer_config.json").unlink()
+    with pytest.raises(EncoderError, match="preprocessor_config.json"):
+        make_encoder(folder).encode_images(pictures)
+    with pytest.raises(EncoderError, match="tokenizer"):
+        make_encoder(folder).encode_texts(["cat"])
+
+
+def test_damaged_weights(save_tiny, tmp_path):
+    """Cut weights give a clear error."""
+    folder = save_tiny("clip", tmp_path / "clip")
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(EncoderError, match="damaged"):
+        make_encoder(folder).encode_texts(["cat"])
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"dtype": "int8"}, "int8.*float32"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"max_length": 1}, "max_length"),
+    ],
+)
+def test_bad_options(options, match, tiny):
+    """An impossible option is named."""
+    with pytest.raises(EncoderError, match=match):
+        make_encoder(tiny("clip"), options)
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda"])
+def test_bad_device(device, tiny):
+    """An unknown or absent device is named."""
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(EncoderError, match=device):
+        make_encoder(tiny("clip"), {"device": device}).encode_texts(["cat"])
