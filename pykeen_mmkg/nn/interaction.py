@@ -24,7 +24,7 @@ from pykeen.typing import FloatTensor
 from pykeen.utils import ensure_complex
 from torch.nn.functional import normalize
 
-from .kernels import cross_distance
+from .kernels import cross_distance, cross_dot
 
 __all__ = [
     "Comparison",
@@ -128,7 +128,7 @@ class QueryInteraction(Interaction[FloatTensor, FloatTensor, FloatTensor], ABC):
         assert self.comparison is not None
         query, key = as_real(query), as_real(key)
         if self.comparison.p is None:
-            return query @ key.T
+            return cross_dot(query, key)
         return -cross_distance(query, key, p=self.comparison.p, power_norm=self.comparison.power_norm)
 
     def forward(self, h: FloatTensor, r: FloatTensor, t: FloatTensor) -> FloatTensor:

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 __all__ = [
     "cross_distance",
+    "cross_dot",
     "pair_distance",
     "pair_dot",
     "pair_euclidean",
@@ -28,6 +29,10 @@ CANCELLATION = 0.1
 
 #: Above this share of such pairs, the vectors are first shifted to have a mean of zero, which leaves fewer of them.
 CENTER_ABOVE = 0.01
+
+#: Up to this ratio of all pairs to the listed ones, the dot products of all of them take less time. (At least one: a
+#: sparse matrix cannot list more entries than it has.)
+DENSE_BELOW = 4
 
 #: Numbers in a block of vector differences: small enough for the second-level cache of a CPU core ...
 CPU_BLOCK = 1 << 17
@@ -88,6 +93,9 @@ def pair_dot(x: FloatTensor, y: FloatTensor, rows: LongTensor, cols: LongTensor)
     :return: shape: (k,)
         the dot products. They can be differentiated once.
     """
+    num_columns = y.shape[0]
+    if x.shape[0] * num_columns <= DENSE_BELOW * rows.shape[0]:
+        return cross_dot(x, y).flatten().index_select(0, rows * num_columns + cols)
     return _PairDot.apply(x, y, rows, cols)
 
 
@@ -166,6 +174,21 @@ def pair_distance(
     return _PairDistance.apply(x, y, rows, cols, p, power_norm)
 
 
+def cross_dot(x: FloatTensor, y: FloatTensor) -> FloatTensor:
+    """Calculate the dot products of all pairs of rows; equal rows of ``y`` give equal numbers.
+
+    :param x: shape: (n, d)
+        the left vectors
+    :param y: shape: (m, d)
+        the right vectors
+
+    :return: shape: (n, m)
+        the dot products
+    """
+    # A product with a single vector adds up in an order that depends on the row of y: equal entities would not be tied.
+    return x @ y.T if x.shape[0] != 1 else (x.repeat(2, 1) @ y.T)[:1]
+
+
 class _CrossL1(torch.autograd.Function):
     """torch's 1-norm distances; their gradient in blocks, since on a GPU torch's own needs memory for n * m * d."""
 
@@ -210,6 +233,8 @@ def _root(squared: FloatTensor, power_norm: bool) -> FloatTensor:
 def cross_distance(x: FloatTensor, y: FloatTensor, p: int, power_norm: bool = False) -> FloatTensor:
     r"""Calculate $\|x_i - y_j\|_p$ for all pairs of rows.
 
+    Equal rows of ``y`` give equal numbers.
+
     The 2-norm takes the matrix form $|x|^2 + |y|^2 - 2 x y^T$; pairs for which that loses digits are computed again
     from the difference of the vectors, cf. :data:`CANCELLATION`.
 
@@ -230,10 +255,13 @@ def cross_distance(x: FloatTensor, y: FloatTensor, p: int, power_norm: bool = Fa
     if x.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
         # the user allows matrix products to drop digits; a difference of squares has none to spare
         return cross_distance(x.double(), y.double(), p=p, power_norm=power_norm).to(x.dtype)
+    if x.shape[0] == 1:  # cf. cross_dot
+        return cross_distance(x.repeat(2, 1), y, p=p, power_norm=power_norm)[:1]
 
     def matrix_form(x: FloatTensor, y: FloatTensor) -> tuple[FloatTensor, torch.Tensor]:
         xx, yy = _squared_length(x).unsqueeze(-1), _squared_length(y)
-        squared = torch.addmm(yy.unsqueeze(0), x, y.T, alpha=-2).add_(xx)
+        with torch.autocast(x.device.type, enabled=False):
+            squared = torch.addmm(yy.unsqueeze(0), x, y.T, alpha=-2).add_(xx)
         with torch.no_grad():
             return squared, squared <= (xx + yy).mul_(CANCELLATION)
 

@@ -1,0 +1,94 @@
+"""PyKEEN's InteractionTestCase on each interaction of this package."""
+
+import math
+
+import torch
+from pykeen.utils import complex_normalize
+from torch.nn.functional import normalize
+
+from pykeen_mmkg.nn import interaction
+from tests import cases
+
+
+class DistMultCase(cases.InteractionTestCase):
+    def _exp_score(self, h, r, t):
+        return (h * r * t).sum(dim=-1)
+
+
+class TestFastDistMult(DistMultCase):
+    cls = interaction.FastDistMultInteraction
+
+
+class TestVLDistMult(DistMultCase):
+    cls = interaction.VLDistMultInteraction
+
+
+class ComplExCase(cases.InteractionTestCase):
+    dtype = torch.cfloat
+
+    def _exp_score(self, h, r, t):
+        return (h * r * torch.conj(t)).sum().real
+
+
+class TestFastComplEx(ComplExCase):
+    cls = interaction.FastComplExInteraction
+
+
+class TestVLComplEx(ComplExCase):
+    cls = interaction.VLComplExInteraction
+
+
+class TestFastTransE(cases.TranslationalInteractionTests):
+    cls = interaction.FastTransEInteraction
+
+    def _exp_score(self, h, r, t):
+        return -(h + r - t).norm(p=self.instance.p, dim=-1)
+
+
+class TestFastTransEL1(TestFastTransE):
+    kwargs = {"p": 1}
+
+
+class TestVLTransE(cases.InteractionTestCase):
+    cls = interaction.VLTransEInteraction
+
+    def _exp_score(self, h, r, t):
+        h, r, t = (normalize(x, dim=-1) for x in (h, r, t))
+        return 12 - (h + r - t).abs().sum()
+
+
+class TestVLTransEL2(cases.InteractionTestCase):
+    cls = interaction.VLTransEInteraction
+    kwargs = {"p": 2, "margin": 3.0}
+
+    def _exp_score(self, h, r, t):
+        h, r, t = (normalize(x, dim=-1) for x in (h, r, t))
+        return 3 - (h + r - t).square().sum().sqrt()
+
+
+class TestFastRotatE(cases.InteractionTestCase):
+    cls = interaction.FastRotatEInteraction
+    dtype = torch.cfloat
+
+    def _get_hrt(self, *shapes):
+        h, r, t = super()._get_hrt(*shapes)
+        return h, complex_normalize(r), t
+
+    def _exp_score(self, h, r, t):
+        return -((h * r - t).abs() ** 2).sum(dim=-1).sqrt()
+
+
+class TestVLRotatE(cases.InteractionTestCase):
+    cls = interaction.VLRotatEInteraction
+    dtype = torch.cfloat
+
+    def _get_hrt(self, *shapes):
+        h, r, t = super()._get_hrt(*shapes)
+        return h, r.real * 2 * math.pi, t
+
+    def _exp_score(self, h, r, t):
+        return 12 - ((h * torch.exp(1j * r) - t).abs() ** 2).sum(dim=-1).sqrt()
+
+
+# the case without a score is no case
+del DistMultCase, ComplExCase

@@ -1,0 +1,147 @@
+"""The kernels against the plain statement of what they compute."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pykeen_mmkg.nn import kernels
+
+
+def _pairs(k: int, n: int, m: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randint(n, (k,)).sort().values, torch.randint(m, (k,))
+
+
+def _reference(x: torch.Tensor, y: torch.Tensor, p: int, power_norm: bool) -> torch.Tensor:
+    distance = (x - y).norm(p=p, dim=-1)
+    return distance**p if power_norm else distance
+
+
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(1, 6), m=st.integers(1, 9), k=st.integers(0, 30), d=st.integers(1, 9), seed=st.integers(0, 9999))
+def test_pairs(n: int, m: int, k: int, d: int, seed: int) -> None:
+    """All pair kernels, with repeated and missing rows, and with no pairs at all."""
+    torch.manual_seed(seed)
+    x, y = torch.randn(n, d, dtype=torch.double), torch.randn(m, d, dtype=torch.double)
+    rows, cols = _pairs(k, n, m)
+    torch.testing.assert_close(kernels.pair_dot(x, y, rows, cols), (x[rows] * y[cols]).sum(dim=-1))
+    for power_norm in (False, True):
+        for p in (1, 2):
+            expected = _reference(x[rows], y[cols], p, power_norm)
+            torch.testing.assert_close(kernels.pair_distance(x, y, rows, cols, p, power_norm), expected)
+        torch.testing.assert_close(kernels.pair_euclidean(x, y, rows, cols, power_norm), expected)
+
+
+@pytest.mark.parametrize("power_norm", [False, True])
+@pytest.mark.parametrize("p", [1, 2])
+def test_gradients(p: int, power_norm: bool) -> None:
+    """The gradients agree with finite differences, over several blocks and with pairs that are close together."""
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, dtype=torch.double)
+    y = torch.randn(6, 3, dtype=torch.double)
+    y[2] = x[1] + 0.05
+    x.requires_grad_(), y.requires_grad_()
+    rows, cols = _pairs(20, 4, 6)
+    rows[7:9], cols[7:9] = 1, 2
+    rows = rows.sort().values
+    assert torch.autograd.gradcheck(lambda x, y: kernels.pair_distance(x, y, rows, cols, p, power_norm), (x, y))
+    assert torch.autograd.gradcheck(lambda x, y: kernels.cross_distance(x, y, p, power_norm), (x, y))
+    if p == 2:
+        assert torch.autograd.gradcheck(lambda x, y: kernels.pair_euclidean(x, y, rows, cols, power_norm), (x, y))
+    assert torch.autograd.gradcheck(lambda x, y: kernels.pair_dot(x, y, rows, cols), (x, y))
+
+
+@pytest.mark.parametrize("k", [0, 1, 40])
+def test_sparse_way_of_dot_products(k: int) -> None:
+    """Few pairs of many rows, listed more than once, are no dense product."""
+    torch.manual_seed(0)
+    x, y = (torch.randn(n, 3, dtype=torch.double, requires_grad=True) for n in (17, 23))
+    rows, cols = torch.randint(3, (k,)).sort().values * 5, torch.randint(2, (k,)) * 22
+    assert kernels.DENSE_BELOW * k < 17 * 23
+    torch.testing.assert_close(kernels.pair_dot(x, y, rows, cols), (x[rows] * y[cols]).sum(dim=-1))
+    assert torch.autograd.gradcheck(lambda x, y: kernels.pair_dot(x, y, rows, cols), (x, y))
+
+
+def test_only_one_gradient() -> None:
+    """A side that needs no gradient gets none, and does not disturb that of the other."""
+    x, y = torch.randn(3, 4, dtype=torch.double), torch.randn(5, 4, dtype=torch.double, requires_grad=True)
+    rows, cols = _pairs(9, 3, 5)
+    for function in (kernels.pair_dot, kernels.pair_euclidean, lambda *a: kernels.pair_distance(*a, p=1)):
+        assert torch.autograd.gradcheck(lambda y, f=function: f(x, y, rows, cols), (y,))
+    assert torch.autograd.gradcheck(lambda y: kernels.cross_distance(x, y, p=1), (y,))
+
+
+def test_zero_distance() -> None:
+    """Equal vectors have the distance zero, exactly, and a gradient of zero, as with torch's norm."""
+    x = torch.randn(3, 8, requires_grad=True)
+    index = torch.arange(3)
+    for function in (
+        lambda x, y: kernels.cross_distance(x, y, p=2).diagonal(),
+        lambda x, y: kernels.cross_distance(x, y, p=1).diagonal(),
+        lambda x, y: kernels.pair_euclidean(x, y, index, index),
+        lambda x, y: kernels.pair_distance(x, y, index, index, p=2),
+    ):
+        distance = function(x, x.detach().clone())
+        assert distance.tolist() == [0.0] * 3
+        (gradient,) = torch.autograd.grad(distance.sum(), x)
+        assert gradient.count_nonzero() == 0
+
+
+@pytest.mark.parametrize("offset", [0.0, 300.0])
+def test_near_duplicates_keep_their_digits(offset: float) -> None:
+    """Vectors a millionth apart, at the origin and far from it, where the plain matrix form knows no digit."""
+    torch.manual_seed(0)
+    x = torch.randn(4, 64) + offset
+    shift = torch.linspace(1e-4, 1e-2, 50).unsqueeze(-1) * torch.randn(50, 64)
+    y = torch.cat([x[:1] + shift, torch.randn(30, 64) + offset, x])
+    exact = torch.cdist(x.double(), y.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    matrix_form = torch.cdist(x, y, compute_mode="use_mm_for_euclid_dist")
+    relative = ((kernels.cross_distance(x, y, p=2) - exact).abs() / exact.clamp_min(1e-30))[exact > 0]
+    assert relative.max() < 3e-6
+    assert ((matrix_form - exact).abs() / exact.clamp_min(1e-30))[exact > 0].max() > 1e-3
+    rows, cols = (z.flatten() for z in torch.meshgrid(torch.arange(4), torch.arange(84), indexing="ij"))
+    paired = kernels.pair_euclidean(x, y, rows, cols).view(4, 84)
+    assert ((paired - exact).abs() / exact.clamp_min(1e-30))[exact > 0].max() < 3e-6
+
+
+@pytest.mark.parametrize("num_queries", [1, 2, 5, 64])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_equal_entities_are_tied(num_queries: int, threads: int) -> None:
+    """Entities with equal vectors get equal scores, wherever they stand in the table (realistic ranks rely on it)."""
+    torch.manual_seed(0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for n, d in ((101, 200), (101, 768), (6555, 16), (6555, 200)):
+            base = torch.randn(n // 3, d)
+            y = base[torch.arange(n) % base.shape[0]]
+            x = torch.randn(num_queries, d)
+            for scores in (kernels.cross_dot(x, y), kernels.cross_distance(x, y, p=2)):
+                assert torch.equal(scores[:, : n // 3], scores[:, n // 3 : 2 * (n // 3)])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_low_precision_products_do_not_reach_distances() -> None:
+    """Neither autocast nor a reduced precision of matrix products costs a distance its digits."""
+    torch.manual_seed(0)
+    x, y = torch.randn(8, 96), torch.randn(40, 96)
+    exact = torch.cdist(x.double(), y.double(), compute_mode="donot_use_mm_for_euclid_dist").float()
+    rows, cols = _pairs(50, 8, 40)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(kernels.cross_distance(x, y, p=2), exact)
+        torch.testing.assert_close(kernels.pair_euclidean(x, y, rows, cols), exact[rows, cols])
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        torch.testing.assert_close(kernels.cross_distance(x, y, p=2), exact)
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_no_warning_about_sparse_tensors(recwarn: pytest.WarningsRecorder) -> None:
+    """torch's note on the beta state of CSR tensors is not the user's business."""
+    x = torch.randn(3, 4, requires_grad=True)
+    rows, cols = _pairs(9, 3, 3)
+    kernels.pair_dot(x, x, rows, cols).sum().backward()
+    assert not [w for w in recwarn if "parse" in str(w.message)]
