@@ -16,7 +16,7 @@ from pykeen.datasets.base import Dataset, LazyDataset
 from pykeen.triples import TriplesFactory
 from pykeen.typing import LongTensor
 
-from ..errors import DataError, DatasetNotFoundError
+from ..errors import DataError, DatasetNotFoundError, MultimodalError
 from .candidates import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
 from .files import SUFFIXES, LabeledTriple, find_file, read_triples
@@ -206,7 +206,9 @@ class MultimodalDataset(LazyDataset):
     def _folder(self) -> pathlib.Path:
         """Return the folder with the files."""
         if self.path is None:
-            raise DataError(f"{type(self).__name__} needs the folder of the dataset: dataset_kwargs=dict(path=...)")
+            raise DatasetNotFoundError(
+                f"{type(self).__name__} needs the folder of the dataset: dataset_kwargs=dict(path=...)"
+            )
         if not self.path.is_dir():
             raise DatasetNotFoundError(f"dataset folder {self.path} does not exist any more; give the new one as path")
         return self.path
@@ -520,8 +522,8 @@ class MultimodalDataset(LazyDataset):
         try:
             dataset = cls(**state["kwargs"])
             dataset._ensure()
-        except DataError as error:
-            raise DataError(f"{error} (the cached dataset {path} refers to it)") from error
+        except MultimodalError as error:
+            raise type(error)(f"{error} (the cached dataset {path} refers to it)") from error
         if dataset.digest != state["digest"]:
             logger.warning("the files of %s have changed since they were cached; they were read anew", dataset.path)
             dataset.to_directory_binary(path)

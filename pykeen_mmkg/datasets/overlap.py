@@ -93,6 +93,8 @@ def leaking_triples(
     :returns: the marks, shape: (n,)
     """
     leak = torch.zeros(len(training), dtype=torch.bool)
+    if not overlaps:
+        return leak
     num = int(max(training.max(), held_out.max())) + 1
     codes = {"duplicate": training[:, 0] * num + training[:, 2], "inverse": training[:, 2] * num + training[:, 0]}
     for overlap in overlaps:

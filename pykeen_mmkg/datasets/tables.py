@@ -321,9 +321,6 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def _read_header(line: str, path: pathlib.Path, kind: Kind) -> dict[str, int]:
     """Find the columns of a table: "key", "name", "description", "images"."""
     header = [field.strip().lower() for field in line.split("\t")]
-    twice = sorted({field for field in header if header.count(field) > 1})
-    if twice:
-        raise DataError(f"{path}: the header has the column {twice[0]!r} twice")
     columns: dict[str, int] = {}
     for target, names in (
         ("key", (kind, "id", "label")),
@@ -336,6 +333,9 @@ def _read_header(line: str, path: pathlib.Path, kind: Kind) -> dict[str, int]:
             columns[target] = header.index(name)
     if "key" not in columns:
         raise DataError(f"{path}: the header lacks the column {kind!r} (or 'id', or 'label'); it has {header}")
+    twice = sorted({field for field in header if header.count(field) > 1})
+    if twice:
+        raise DataError(f"{path}: the header has the column {twice[0]!r} twice")
     if len(columns) == 1:
         raise DataError(f"{path}: the header lacks a column 'name', 'description' or 'images'; it has {header}")
     ignored = [name for i, name in enumerate(header) if i not in columns.values()]

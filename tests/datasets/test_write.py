@@ -1,0 +1,38 @@
+"""Writing a dataset to a folder and loading it again."""
+
+import pathlib
+
+import pytest
+from pykeen.datasets import Nations
+
+from pykeen_mmkg.datasets import MultimodalDataset, split_unseen_relations, write_dataset
+from pykeen_mmkg.errors import DataError
+
+
+def test_round_trip(folder: pathlib.Path, tmp_path: pathlib.Path):
+    dataset = MultimodalDataset(folder)
+    write_dataset(dataset, tmp_path / "written")
+    loaded = MultimodalDataset(tmp_path / "written")
+    assert loaded == dataset
+    assert loaded.entity_to_id == dataset.entity_to_id
+    assert loaded.relation_to_id == dataset.relation_to_id
+    assert loaded.extra == dict(dataset.extra)
+    assert loaded.entity_table.texts() == dataset.entity_table.texts()
+    images = [[path.resolve() for path in paths] for paths in loaded.entity_table.images]
+    assert images == [[path.resolve() for path in paths] for paths in dataset.entity_table.images]
+    assert loaded.digest == dataset.digest
+
+
+def test_a_split_keeps_what_it_removed(tmp_path: pathlib.Path):
+    split = split_unseen_relations(Nations(), 4, 2, leaks="remove-pairs", threshold=0.3)
+    assert split.removed.num_triples
+    write_dataset(split, tmp_path / "written")
+    loaded = MultimodalDataset(tmp_path / "written")
+    assert loaded == split
+    assert loaded.known_true is not None
+    assert loaded.known_true.tolist() == split.removed.mapped_triples.tolist()
+
+
+def test_nothing_is_overwritten(folder: pathlib.Path):
+    with pytest.raises(DataError, match="is not empty"):
+        write_dataset(MultimodalDataset(folder), folder)
