@@ -28,6 +28,12 @@ class ResidualRegularizer(Regularizer):
         return x.square().mean()
 
 
+def _complex(real: FloatTensor, imaginary: FloatTensor) -> FloatTensor:
+    """Combine two parts; under autocast one or both may be of half precision, of which there is no complex type."""
+    dtype = torch.promote_types(torch.promote_types(real.dtype, imaginary.dtype), torch.float)
+    return torch.complex(real.to(dtype), imaginary.to(dtype))
+
+
 @parse_docdata
 class ComplexMultimodalRepresentation(MultimodalRepresentation):
     r"""A :class:`MultimodalRepresentation` as the real part, and a separate free table as the imaginary part.
@@ -126,14 +132,14 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
         real, mask = self._fused(indices)
         if self.table is None:
             assert self.projection is not None
-            return torch.complex(real, functional.linear(real, self.projection))
+            return _complex(real, functional.linear(real, self.projection))
         imaginary = self.table(indices)
         if self.projection is not None and mask is not None:
             own = self.mask if indices is None else self.mask[indices]
             if self.imaginary_fit and self.distillation is not None and self.training and torch.is_grad_enabled():
                 self._distil(indices, own, imaginary)
             imaginary = self._derive(real, imaginary, own, mask)
-        return torch.complex(real, imaginary)
+        return _complex(real, imaginary)
 
     def _derive(self, real: FloatTensor, imaginary: FloatTensor, own: BoolTensor, mask: BoolTensor) -> FloatTensor:
         """Replace the imaginary part of ids without structure.

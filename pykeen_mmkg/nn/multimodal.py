@@ -246,10 +246,11 @@ class MultimodalRepresentation(CachedRepresentation):
                 weights = self.fusion.coefficients(self.mask)
                 if weights is None:
                     return None
-                total = weights.new_zeros(self.max_id, self.fusion.dim)
+                total = torch.zeros((), device=weights.device)
                 for i in (i for i, is_frozen in enumerate(frozen) if is_frozen):
                     x = parts[i]()
-                    total.addcmul_(functional.normalize(x, dim=-1) if self.l2_normalize else x, weights[:, i, None])
+                    x = functional.normalize(x, dim=-1) if self.l2_normalize else x
+                    total = torch.addcmul(total, x, weights[:, i, None].to(dtype=x.dtype))
             self._sum = _FrozenSum(total, weights, tuple(i for i, is_frozen in enumerate(frozen) if not is_frozen))
         return self._sum
 

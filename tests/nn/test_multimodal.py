@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pykeen.datasets import Nations
 from pykeen.nn.representation import Embedding, MaxIDMismatchError
+from pykeen.utils import get_devices
 
 from pykeen_mmkg.errors import FeatureError, MultimodalError
 from pykeen_mmkg.features import FeatureStore
 from pykeen_mmkg.nn.feature import FeatureRepresentation
+from pykeen_mmkg.nn.imaginary import ComplexMultimodalRepresentation
 from pykeen_mmkg.nn.multimodal import MultimodalRepresentation, seen_entities
 
 N, D = 12, 5
@@ -301,6 +303,31 @@ def test_options_of_the_parts_are_honoured() -> None:
         torch.testing.assert_close(
             representation()[0], (structure()[0] + sum(representation.parts[m]()[0] for m in ("visual", "textual"))) / 3
         )
+
+
+@pytest.mark.parametrize("fusion", ["average", "sum", "concat", "weighted", "gated", "attention"])
+@pytest.mark.parametrize("cls", [MultimodalRepresentation, ComplexMultimodalRepresentation])
+@pytest.mark.parametrize("modalities", [None, ["visual"]])
+def test_mixed_precision(cls: type[MultimodalRepresentation], fusion: str, modalities: list[str] | None) -> None:
+    """Within the tolerance of bfloat16, and with gradients."""
+    features = {"visual": (torch.randn(N, 7), torch.arange(N) > 3), "textual": torch.randn(N, D)}
+    options: dict = {"features": features, "fusion": fusion, "modalities": modalities, "adapter": True}
+    representation = cls(max_id=N, embedding_dim=D, seen=torch.arange(N) < 9, **options)
+    exact = representation(torch.arange(6))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        x = representation(torch.arange(6))
+    torch.testing.assert_close(x.to(exact.dtype), exact, rtol=0.05, atol=0.05)
+    x.abs().sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in representation.parameters())
+
+
+def test_features_in_host_memory_do_not_follow_the_model() -> None:
+    """With the model on another device there is one device only as far as PyKEEN sees, and the rows come along."""
+    representation = make(storage="cpu", features={"visual": torch.randn(N, 7), "textual": torch.randn(N, D)})
+    representation.to("meta")
+    assert get_devices(representation) == {torch.device("meta")}
+    assert all(representation.parts[name]._host.device.type == "cpu" for name in ("visual", "textual"))
+    assert representation().device.type == "meta"
 
 
 def test_seen_entities() -> None:
