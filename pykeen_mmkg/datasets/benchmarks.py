@@ -96,7 +96,7 @@ class WN9Img(Benchmark):
     """
 
     folder_name = "wn9-img"
-    source = "the data of IKRL (https://github.com/thunlp/IKRL) or of VL-KGE, glosses from WordNet 3.0"
+    source = "IKRL (https://github.com/thunlp/IKRL), glosses from WordNet 3.0"
     image_folder_name = "wordnet-photos"
     required_tables = frozenset({"entities"})
 
