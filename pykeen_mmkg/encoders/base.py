@@ -47,6 +47,10 @@ class VisionLanguageEncoder(ABC):
     def fingerprint(self) -> str:
         """A digest of all that decides the features: weights, settings, pooling, normalisation and precision."""
 
+    def modality_fingerprint(self, modality: str) -> str:
+        """Get a digest of all that decides the features of one modality; encoders that share it share a cache."""
+        return self.fingerprint
+
     @abstractmethod
     def dim(self, modality: str) -> int:
         """Get the dimension of a vector.

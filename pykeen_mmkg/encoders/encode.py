@@ -242,7 +242,7 @@ def _make(
 
 def _open_cache(encoder: VisionLanguageEncoder, directory: str | pathlib.Path | None, modality: str) -> VectorCache:
     root = default_directory() if directory is None else pathlib.Path(directory).expanduser()
-    return VectorCache(root / encoder.fingerprint / modality, dim=encoder.dim(modality))
+    return VectorCache(root / encoder.modality_fingerprint(modality) / modality, dim=encoder.dim(modality))
 
 
 def _versions() -> str:

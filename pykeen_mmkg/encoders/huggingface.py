@@ -11,6 +11,7 @@ import hashlib
 import json
 import pathlib
 import pickle  # only for the error that torch raises
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
@@ -45,21 +46,26 @@ CLASS_TOKEN_VISION = frozenset({"vit", "deit", "dinov2", "dinov2_with_registers"
 POOLER_TEXT = frozenset({"clip_text_model", "siglip_text_model"})
 
 
+#: Loading changes settings of transformers for a moment, so that one thread must wait for the other
+_LOADING = threading.RLock()
+
+
 @contextlib.contextmanager
 def _quiet_loading() -> Iterator[None]:
     """Load without progress bars, reports or draws from the caller's random generator."""
     from transformers.utils import logging
 
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()
+    with _LOADING:
+        verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            with torch.random.fork_rng(devices=[]):
+                yield
+        finally:
+            logging.set_verbosity(verbosity)
+            if bar:
+                logging.enable_progress_bar()
 
 
 class HuggingFaceEncoder(VisionLanguageEncoder):
@@ -290,11 +296,13 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
 
     def token_lengths(self, texts: Sequence[str]) -> list[tuple[int, bool]]:
         """Count the tokens of some texts; see the base class."""
-        if not texts:
-            return []
         # verbose=False: a text that is too long is no reason to warn, for it is truncated and counted
-        ids = self.tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, verbose=False)
-        return [(min(len(row), self.max_length), len(row) > self.max_length) for row in ids["input_ids"]]
+        lengths: list[tuple[int, bool]] = []
+        for start in range(0, len(texts), 10_000):  # the tokens of millions of texts would fill the memory
+            chunk = list(texts[start : start + 10_000])
+            ids = self.tokenizer(chunk, return_attention_mask=False, return_token_type_ids=False, verbose=False)
+            lengths.extend((min(len(row), self.max_length), len(row) > self.max_length) for row in ids["input_ids"])
+        return lengths
 
     def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
         """Tokenise a batch of texts."""
@@ -329,10 +337,15 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
         dtype = DTYPES[self.dtype]
         moved = {k: v.to(self.device, dtype if v.is_floating_point() else None) for k, v in inputs.items()}
         _ = self.model  # load outside of inference mode, so that the weights are ordinary tensors
-        with torch.inference_mode():
-            vectors = function(**moved).float()
-            if self.normalize:
-                vectors = torch.nn.functional.normalize(vectors, dim=-1)
+        try:
+            with torch.inference_mode():
+                vectors = function(**moved).float()
+                if self.normalize:
+                    vectors = torch.nn.functional.normalize(vectors, dim=-1)
+        except torch.cuda.OutOfMemoryError as error:
+            raise EncoderError(
+                f"The GPU's memory is too small for a batch of this size with {self.source}. Use a smaller batch_size."
+            ) from error
         return vectors.cpu().clone()  # an ordinary tensor: one from inference mode would break training later
 
 

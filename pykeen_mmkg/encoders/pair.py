@@ -72,6 +72,10 @@ class PairEncoder(VisionLanguageEncoder):
         prints = "\n".join(f"{modality} {self.towers[modality].fingerprint}" for modality in (VISUAL, TEXTUAL))
         return hashlib.sha256(prints.encode()).hexdigest()
 
+    def modality_fingerprint(self, modality: str) -> str:
+        """Get the fingerprint of one model, so that pairs that share it encode once."""
+        return self.towers[modality].modality_fingerprint(modality)
+
     @property
     def batch_size(self) -> int:
         """The number of items in a batch unless the caller says otherwise."""

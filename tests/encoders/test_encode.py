@@ -378,6 +378,18 @@ def test_wrong_modality(tiny, tmp_path, album):
         run(encode_texts, {"x": "cat"}, tiny("vit"), tmp_path)
 
 
+def test_pairs_share_what_they_have_in_common(tiny, tmp_path, album):
+    """Another text model is no reason to encode the images again, nor is naming the vision model alone."""
+    for encoder in (
+        make_encoder("pair", {"vision": tiny("vit"), "text": tiny("bert")}),
+        make_encoder("pair", {"vision": tiny("vit"), "text": tiny("roberta")}),
+        make_encoder(tiny("vit")),
+    ):
+        store = run(encode_images, album, encoder, tmp_path)
+        store.require_encoder(encoder.fingerprint)
+    assert len(list(tmp_path.glob("*/visual/*.safetensors"))) == 1
+
+
 def test_encoder_by_name(tiny, tmp_path):
     """An encoder may be given as plain JSON."""
     store = run(encode_texts, {"x": "cat"}, str(tiny("dual")), tmp_path, encoder_kwargs={"normalize": True})

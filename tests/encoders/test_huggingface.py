@@ -248,6 +248,29 @@ def test_loading_draws_nothing(tiny, texts):
     assert torch.equal(torch.rand(4), expected)
 
 
+def test_settings_of_transformers_stay(tiny, texts):
+    """Loading is quiet, and leaves the loudness as it was."""
+    from transformers.utils import logging
+
+    before = (logging.get_verbosity(), logging.is_progress_bar_enabled())
+    encoder = make_encoder(tiny("dual"))
+    encoder.encode_texts(texts)
+    _ = encoder.image_processor
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+def test_out_of_memory(tiny, monkeypatch):
+    """A batch that is too large says what to do."""
+    encoder = make_encoder(tiny("bert"))
+
+    def fail(**_):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(encoder, "text_features", fail)
+    with pytest.raises(EncoderError, match="batch_size"):
+        encoder.encode_texts(["cat"])
+
+
 def test_half_precision(tiny, texts):
     """A lower precision gives nearly the same, and another fingerprint."""
     encoder = make_encoder(tiny("clip"), {"dtype": "bfloat16"})
