@@ -146,7 +146,10 @@ def make_interaction(interaction: HintOrType[Interaction], interaction_kwargs: O
     given: dict[str, Any] = dict.fromkeys(_DIMENSION_PARAMETERS & set(parameters), dim)
     if "p" in parameters and parameters["p"].default is inspect.Parameter.empty:
         given["p"] = 2 if issubclass(cls, _EUCLIDEAN) else 1
-    return interaction_resolver.make(cls, {**given, **(interaction_kwargs or {})})
+    given |= interaction_kwargs or {}
+    if "coefficients" in given:  # AutoSF counts its blocks in a set, for which the lists of JSON will not do
+        given["coefficients"] = [tuple(block) for block in given["coefficients"]]
+    return interaction_resolver.make(cls, given)
 
 
 def seen_relations(triples_factory: CoreTriplesFactory) -> BoolTensor:
