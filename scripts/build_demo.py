@@ -68,7 +68,8 @@ def read_review() -> list[dict[str, str]]:
 
 def render(svg: str) -> Image.Image:
     """Draw an SVG in the middle of a transparent square."""
-    large = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=4 * SIZE))))
+    # no picture holds letters, and the fonts of this machine shall have no say
+    large = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=4 * SIZE, skip_system_fonts=True))))
     large.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS)
     square = Image.new("RGBA", (SIZE, SIZE))
     square.paste(large, ((SIZE - large.width) // 2, (SIZE - large.height) // 2))
