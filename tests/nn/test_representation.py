@@ -150,6 +150,9 @@ def test_evaluation_fuses_once(dataset: Nations, config: dict, interaction: str,
             additional_filter_triples=dataset.training.mapped_triples,
         )
         metrics.append(results.get_metric("mrr"))
+        # one table, not one for each modality as well
+        parts = model.entity_representations[0].parts
+        assert all(parts[name]._table is None for name in ("visual", "textual"))
         assert len(calls) == 1 if cache else len(calls) > 10
     assert metrics[0] == pytest.approx(metrics[1], abs=1e-9)
 
