@@ -1,13 +1,14 @@
 """Trivial rules that every table of results should show: what a model has to beat.
 
 They are models of PyKEEN by name (``pipeline(model="inverserule")``) that read the training triples once and learn
-nothing by gradient, so that the same evaluators rank them: ``inverserule``, ``symmetricrule``, ``degreerule`` and
+nothing by gradient, so that the same evaluators rank them: ``inverserule``, ``symmetricrule``,
+``duplicaterule``, ``degreerule`` and
 ``randomrule``.
 """
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from docdata import parse_docdata
@@ -21,11 +22,12 @@ from .evaluation.ragged import TargetIndex
 __all__ = [
     "RULES",
     "DegreeRule",
+    "DuplicateRule",
     "InverseRule",
     "RandomRule",
     "Rule",
     "SymmetricRule",
-    "inverse_relations",
+    "opposite_relations",
 ]
 
 
@@ -111,35 +113,43 @@ class Rule(EvaluationOnlyModel):
         return scores.to(self.idle.device) + 0 * self.idle
 
 
-def inverse_relations(triples: MappedTriples, num_relations: int) -> tuple[LongTensor, FloatTensor]:
-    """Find the best inverse of each relation.
+def opposite_relations(
+    triples: MappedTriples, num_relations: int, direction: Literal["inverse", "same"] = "inverse"
+) -> tuple[LongTensor, FloatTensor]:
+    """Find the relation that best tells the triples of each relation.
 
     :param triples: shape: ``(n, 3)``; training triples, and no others
     :param num_relations: the number of relations, ``k``
-    :return: for each relation r the relation r' (possibly r itself) with the greatest share of triples (h, r, t) for
-        which (t, r', h) is a triple too, ``-1`` if there is none, shape: ``(k,)``; and this share, shape: ``(k,)``
+    :param direction: ``"inverse"``: (t, r', h) tells (h, r, t), and r' may be r itself; ``"same"``: (h, r', t) does,
+        and r' is another relation
+    :return: for each relation r the relation r' with the greatest share of triples of r that it tells, ``-1`` if there
+        is none, shape: ``(k,)``; and this share, shape: ``(k,)``
     """
     triples = triples.cpu().unique(dim=0)
     shares = torch.zeros(num_relations, num_relations)
     if len(triples):
         top = int(triples[:, [0, 2]].max()) + 1
         pair = triples[:, 0] * top + triples[:, 2]
-        swapped = triples[:, 2] * top + triples[:, 0]
-        order = pair.argsort()
-        pair, relation = pair[order], triples[order, 1]
-        low = torch.searchsorted(pair, swapped)
-        counts = torch.searchsorted(pair, swapped, right=True) - low
+        wanted = triples[:, 2] * top + triples[:, 0] if direction == "inverse" else pair
+        keys, order = pair.sort()
+        low = torch.searchsorted(keys, wanted)
+        counts = torch.searchsorted(keys, wanted, right=True) - low
         own = torch.repeat_interleave(triples[:, 1], counts)
         first = torch.repeat_interleave(low - (counts.cumsum(0) - counts), counts)
-        other = relation[first + torch.arange(len(first))]
+        other = triples[order, 1][first + torch.arange(len(first))]
         shares.index_put_((own, other), torch.ones(len(own)), accumulate=True)
         shares /= torch.bincount(triples[:, 1], minlength=num_relations).clamp(min=1)[:, None]
-    share, inverse = shares.max(dim=1)
-    return torch.where(share > 0, inverse, -1), share
+    if direction == "same":
+        shares.fill_diagonal_(0)
+    share, opposite = shares.max(dim=1)
+    return torch.where(share > 0, opposite, -1), share
 
 
 class _LookupRule(Rule):
-    """Rank first the entities that a relation of the training triples gives in the opposite direction."""
+    """Rank first the entities that a relation of the training triples gives, usually in the opposite direction."""
+
+    #: whether the other relation is read in the opposite direction
+    swapped: ClassVar[bool] = True
 
     def __init__(self, triples_factory: CoreTriplesFactory, **kwargs) -> None:
         """Initialize the rule.
@@ -160,9 +170,10 @@ class _LookupRule(Rule):
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
         scores = torch.zeros(len(entities), self.num_entities)
         opposite = self.opposite[relations]
-        # answers of (h, r, ?) are the x with (x, r', h), and those of (?, r, t) the x with (t, r', x)
-        other = LABEL_HEAD if target == LABEL_TAIL else LABEL_TAIL
-        row, answer = self._index[other].rows(entities, opposite.clamp(min=0))
+        # swapped, answers of (h, r, ?) are the x with (x, r', h), and those of (?, r, t) the x with (t, r', x)
+        if self.swapped:
+            target = LABEL_HEAD if target == LABEL_TAIL else LABEL_TAIL
+        row, answer = self._index[target].rows(entities, opposite.clamp(min=0))
         keep = opposite[row] >= 0
         scores[row[keep], answer[keep]] = 1.0
         return scores
@@ -172,7 +183,7 @@ class _LookupRule(Rule):
 class InverseRule(_LookupRule):
     """Answer with the inverse: for (h, r, ?), first the x with (x, r', h) in training, where r' is the inverse of r.
 
-    The inverse of each relation is learned from the training triples, see :func:`inverse_relations`; it may be the
+    The inverse of each relation is learned from the training triples, see :func:`opposite_relations`; it may be the
     relation itself. All other entities share the last place.
 
     ---
@@ -185,7 +196,7 @@ class InverseRule(_LookupRule):
 
     # docstr-coverage: inherited
     def _find_opposite(self, triples: MappedTriples) -> LongTensor:
-        return inverse_relations(triples, self.num_relations)[0]
+        return opposite_relations(triples, self.num_relations)[0]
 
 
 @parse_docdata
@@ -203,6 +214,27 @@ class SymmetricRule(_LookupRule):
     # docstr-coverage: inherited
     def _find_opposite(self, triples: MappedTriples) -> LongTensor:
         return torch.arange(self.num_relations)
+
+
+@parse_docdata
+class DuplicateRule(_LookupRule):
+    """Answer with a near-duplicate relation: for (h, r, ?), first the x with (h, r', x) in training.
+
+    The other relation r' is learned from the training triples, see :func:`opposite_relations`.
+
+    ---
+    name: Duplicate rule
+    citation:
+        author: Toutanova
+        year: 2015
+        link: https://aclanthology.org/W15-4007
+    """
+
+    swapped = False
+
+    # docstr-coverage: inherited
+    def _find_opposite(self, triples: MappedTriples) -> LongTensor:
+        return opposite_relations(triples, self.num_relations, "same")[0]
 
 
 @parse_docdata
@@ -301,5 +333,6 @@ RULES: dict[str, type[Rule]] = {
     "random": RandomRule,
     "degree": DegreeRule,
     "symmetric": SymmetricRule,
+    "duplicate": DuplicateRule,
     "inverse": InverseRule,
 }

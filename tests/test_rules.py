@@ -11,7 +11,15 @@ from pykeen.pipeline import pipeline
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from pykeen_mmkg.evaluation.run import evaluate
-from pykeen_mmkg.rules import RULES, DegreeRule, InverseRule, RandomRule, SymmetricRule, inverse_relations
+from pykeen_mmkg.rules import (
+    RULES,
+    DegreeRule,
+    DuplicateRule,
+    InverseRule,
+    RandomRule,
+    SymmetricRule,
+    opposite_relations,
+)
 
 TRIPLES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=25)
 
@@ -26,7 +34,7 @@ def _all_queries():
 
 @given(TRIPLES)
 def test_inverse_relations_equal_the_loop(triples):
-    inverse, share = inverse_relations(torch.tensor(triples), 3)
+    inverse, share = opposite_relations(torch.tensor(triples), 3)
     facts = set(triples)
     for r in range(3):
         own = [(h, t) for h, q, t in facts if q == r]
@@ -35,11 +43,30 @@ def test_inverse_relations_equal_the_loop(triples):
         assert inverse[r] == -1 if max(shares) == 0 else shares[inverse[r]] == max(shares)
 
 
+@given(TRIPLES)
+def test_duplicate_relations_and_rule_equal_the_loop(triples):
+    same, share = opposite_relations(torch.tensor(triples), 3, "same")
+    facts = set(triples)
+    for r in range(3):
+        own = [(h, t) for h, q, t in facts if q == r]
+        shares = [
+            sum((h, other, t) in facts for h, t in own) / len(own) if own and other != r else 0 for other in range(3)
+        ]
+        assert share[r] == pytest.approx(max(shares))
+        assert same[r] == -1 if max(shares) == 0 else shares[same[r]] == max(shares)
+    model = DuplicateRule(_factory(triples))
+    tails, heads = model.predict_t(_all_queries()), model.predict_h(_all_queries().flip(1))
+    for row, (e, r) in enumerate(_all_queries().tolist()):
+        for x in range(5):
+            assert tails[row, x] == ((e, int(same[r]), x) in facts)
+            assert heads[row, x] == ((x, int(same[r]), e) in facts)
+
+
 @given(TRIPLES, st.booleans())
 def test_lookup_rules_equal_the_loop(triples, create_inverse_triples):
     facts = set(triples)
     factory = _factory(triples, create_inverse_triples=create_inverse_triples)
-    inverse, _ = inverse_relations(torch.tensor(triples), 3)
+    inverse, _ = opposite_relations(torch.tensor(triples), 3)
     for cls, opposite in ((InverseRule, inverse.tolist()), (SymmetricRule, [0, 1, 2])):
         model = cls(factory)
         tails, heads = model.predict_t(_all_queries()), model.predict_h(_all_queries().flip(1))
