@@ -409,3 +409,37 @@ def test_bad_device(device, tiny):
         pytest.skip("there is a GPU")
     with pytest.raises(EncoderError, match=device):
         make_encoder(tiny("clip"), {"device": device}).encode_texts(["cat"])
+
+
+MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+
+
+@pytest.mark.parametrize(
+    ("kind", "legacy"),
+    [
+        (
+            "clip",
+            {
+                "crop_size": 32,
+                "do_center_crop": True,
+                "do_normalize": True,
+                "do_resize": True,
+                "feature_extractor_type": "CLIPFeatureExtractor",
+                "image_mean": MEAN,
+                "image_std": STD,
+                "resample": 3,
+                "size": 32,
+            },
+        ),
+        (
+            "vit",
+            {"do_normalize": True, "do_resize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": 32},
+        ),
+    ],
+)
+def test_preprocessing_of_old_checkpoints(kind, legacy, save_tiny, tmp_path, pictures, tiny):
+    """The models on the hub mostly have preprocessing settings in the style of years ago."""
+    folder = save_tiny(kind, tmp_path / kind)
+    folder.joinpath("preprocessor_config.json").write_text(json.dumps(legacy))
+    vectors = make_encoder(folder).encode_images(pictures)
+    torch.testing.assert_close(vectors, make_encoder(tiny(kind)).encode_images(pictures))
