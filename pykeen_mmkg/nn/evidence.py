@@ -1,0 +1,413 @@
+"""What the training graph says about a pair of entities, read in the light of a relation's description.
+
+A relation without a training triple cannot be looked up. But the graph is full of relations that can: which of them link
+the pair, which lead from one to the other over a third entity, which have such heads and such tails? How much each of
+them tells about the new relation is judged from the texts. The parameters are shared by all relations, so they are
+trained on the seen ones, each of which is treated as if it had no triple, and hold for unseen ones.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
+from scipy import sparse
+from torch import nn
+from torch.nn import functional
+
+from ..errors import MultimodalError
+
+__all__ = ["EVIDENCE", "EvidenceGraph", "PairEvidence", "RunningNorm", "nearest_texts"]
+
+#: the groups of features, see :class:`PairEvidence`
+EVIDENCE = ("profile", "links", "paths", "text", "words")
+
+
+def _ranges(starts: LongTensor, lengths: LongTensor) -> LongTensor:
+    """Return the concatenation of ``starts[i], ..., starts[i] + lengths[i] - 1`` over all i."""
+    before = lengths.cumsum(0) - lengths
+    total = int(lengths.sum())
+    return torch.arange(total, device=starts.device) + torch.repeat_interleave(
+        starts - before, lengths, output_size=total
+    )
+
+
+def nearest_texts(vectors: FloatTensor, mask: BoolTensor, k: int, chunk: int = 512) -> LongTensor:
+    """Return links between entities whose texts are alike.
+
+    :param vectors: shape: ``(n, d)``; text vectors of unit length
+    :param mask: shape: ``(n,)``; which entities have a text
+    :param k: the number of neighbours of each entity
+    :param chunk: how many rows of similarities are held at a time
+    :return: shape: ``(m, 2)``; pairs of an entity and one of its k nearest others
+    """
+    ids = mask.nonzero().view(-1)
+    k = min(k, len(ids) - 1)
+    if k <= 0:
+        return torch.empty(0, 2, dtype=torch.long)
+    x = vectors[ids]
+    pairs = []
+    for start in range(0, len(x), chunk):
+        similarity = x[start : start + chunk] @ x.T
+        rows = torch.arange(len(similarity), device=x.device)
+        similarity[rows, rows + start] = -torch.inf
+        near = similarity.topk(k, dim=-1).indices
+        pairs.append(torch.stack([ids[rows + start].repeat_interleave(k), ids[near.reshape(-1)]], dim=-1))
+    return torch.cat(pairs)
+
+
+class EvidenceGraph(nn.Module):
+    """The training triples as lists of links per entity, in both directions.
+
+    A directed relation is ``r`` where the entity is the head, and ``R + r`` where it is the tail. Links of similar texts
+    come as two further directed relations, ``2 R`` and ``2 R + 1``. Nothing here is trained or written to a state dict.
+    """
+
+    pointer: LongTensor
+    neighbor: LongTensor
+    relation: LongTensor
+    log_degree: FloatTensor
+    profile_pointer: LongTensor
+    profile_relation: LongTensor
+    profile_count: FloatTensor
+    present: BoolTensor
+    size: FloatTensor
+
+    def __init__(
+        self, triples: MappedTriples, num_entities: int, num_relations: int, similar: LongTensor | None = None
+    ) -> None:
+        """Initialize the graph.
+
+        :param triples: shape: ``(n, 3)``; the training triples, and no others
+        :param num_entities: the number of entities
+        :param num_relations: the number of relations, ``R``
+        :param similar: shape: ``(m, 2)``; links of entities with similar texts
+        """
+        super().__init__()
+        self.num_entities, self.num_relations = num_entities, num_relations
+        double = 2 * num_relations
+        triples = triples.cpu().unique(dim=0)
+        head, relation, tail = triples.unbind(-1)
+        source = torch.cat([head, tail])
+        target = torch.cat([tail, head])
+        kind = torch.cat([relation, relation + num_relations])
+        # the profile of an entity: how often it is head, and how often tail, of each relation
+        key, count = (source * double + kind).unique(return_counts=True)
+        self._pointers("profile_pointer", key // double)
+        self.register_buffer("profile_relation", key % double, persistent=False)
+        self.register_buffer("profile_count", torch.log1p(count.float()), persistent=False)
+        degree = torch.bincount(source, minlength=num_entities)
+        self.register_buffer("log_degree", torch.log1p(degree.float()), persistent=False)
+        triples_of = torch.bincount(kind, minlength=double).float()
+        entities_of = torch.bincount(key % double, minlength=double).float()
+        self.register_buffer("present", triples_of > 0, persistent=False)
+        self.register_buffer("size", torch.log1p(torch.stack([triples_of, entities_of], dim=-1)), persistent=False)
+        if similar is not None and len(similar):
+            one, other = similar.cpu().unbind(-1)
+            source = torch.cat([source, one, other])
+            target = torch.cat([target, other, one])
+            kind = torch.cat([kind, torch.full_like(one, double), torch.full_like(one, double + 1)])
+        order = (source * (double + 2) + kind).argsort(stable=True)
+        self._pointers("pointer", source[order])
+        self.register_buffer("neighbor", target[order], persistent=False)
+        self.register_buffer("relation", kind[order], persistent=False)
+
+    def _pointers(self, name: str, source: LongTensor) -> None:
+        count = torch.bincount(source, minlength=self.num_entities)
+        self.register_buffer(name, torch.cat([count.new_zeros(1), count.cumsum(0)]), persistent=False)
+
+    def links(self, entities: LongTensor) -> tuple[LongTensor, LongTensor, LongTensor]:
+        """Return the links of the entities: position in `entities`, neighbour, directed relation; shape: ``(m,)`` each."""
+        first, length = self.pointer[entities], self.pointer[entities + 1] - self.pointer[entities]
+        rows = _ranges(first, length)
+        position = torch.repeat_interleave(torch.arange(len(entities), device=entities.device), length)
+        return position, self.neighbor[rows], self.relation[rows]
+
+    def profiles(self, entities: LongTensor) -> tuple[LongTensor, LongTensor, FloatTensor]:
+        """Return the profiles: position in `entities`, directed relation, ``log(1 + count)``; shape: ``(m,)`` each."""
+        first = self.profile_pointer[entities]
+        length = self.profile_pointer[entities + 1] - first
+        rows = _ranges(first, length)
+        position = torch.repeat_interleave(torch.arange(len(entities), device=entities.device), length)
+        return position, self.profile_relation[rows], self.profile_count[rows]
+
+    def centroids(self, vectors: FloatTensor) -> FloatTensor:
+        """Return the mean vector of the entities on the near side of each directed relation, at unit length.
+
+        :param vectors: shape: ``(num_entities, d)``
+        :return: shape: ``(2 R, d)``; row r: of the heads of r, row R + r: of its tails
+        """
+        length = self.profile_pointer.diff()
+        entity = torch.repeat_interleave(torch.arange(self.num_entities, device=length.device), length)
+        weight = torch.expm1(self.profile_count).cpu().numpy()
+        shape = (2 * self.num_relations, self.num_entities)
+        place = (self.profile_relation.cpu().numpy(), entity.cpu().numpy())
+        total = sparse.csr_matrix((weight, place), shape=shape) @ vectors.cpu().numpy()
+        return functional.normalize(torch.from_numpy(total).to(vectors), dim=-1)
+
+
+class RunningNorm(nn.Module):
+    """Scale features by running statistics, without centring a batch on itself.
+
+    PyKEEN's loops score positive and negative triples in separate calls; a batch normalization would bring both to the
+    same mean, and with it away the difference that is to be learned. Here statistics are those of earlier calls, too.
+    """
+
+    mean: FloatTensor
+    square: FloatTensor
+    steps: LongTensor
+
+    def __init__(self, dim: int, momentum: float = 0.05, limit: float = 6.0) -> None:
+        """Initialize the module.
+
+        :param dim: the number of features
+        :param momentum: the weight of the newest batch
+        :param limit: the greatest absolute value that is let through
+        """
+        super().__init__()
+        self.momentum, self.limit = momentum, limit
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("square", torch.ones(dim))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    def reset_parameters(self) -> None:
+        """Forget the statistics."""
+        self.mean.zero_()
+        self.square.fill_(1.0)
+        self.steps.zero_()
+
+    def forward(self, x: FloatTensor) -> FloatTensor:
+        """Scale features of shape ``(n, dim)``."""
+        if self.training and len(x) > 1:
+            with torch.no_grad():
+                weight = max(self.momentum, 1.0 / (int(self.steps) + 1))
+                self.mean.lerp_(x.mean(0), weight)
+                self.square.lerp_(x.square().mean(0), weight)
+                self.steps += 1
+        scale = (self.square - self.mean.square()).clamp(min=1e-4).rsqrt()
+        return ((x - self.mean) * scale).clamp(-self.limit, self.limit)
+
+
+class PairEvidence(nn.Module):
+    r"""Scores of triples from the evidence of the training graph, for relations that are known by their text only.
+
+    For a query (h, r, ?) each directed relation r' of the graph gets K non-negative weights per kind of evidence,
+
+    .. math::
+
+        w(r' | r, h) = \mathrm{softplus}(\mathrm{MLP}(
+            \langle\mathbf{x}_r, \mathbf{x}_{r'}\rangle, \langle\mathbf{x}_r, \mathbf{c}_{r'}\rangle,
+            \langle\mathbf{x}_h, \mathbf{c}_{r'}\rangle, [h \in r'], \ldots,
+            Q\mathbf{x}_r \odot K\mathbf{k}_{r'}, Q'\mathbf{x}_h \odot K\mathbf{k}_{r'}))
+
+    with text vectors :math:`\mathbf{x}` and the mean text :math:`\mathbf{c}_{r'}` of the entities on either side of r'.
+    The weight of r itself is zero: its own triples never speak for it. The evidence for a tail t is
+
+    - profile: :math:`\log(1 + \sum_{r'} w(r') \log(1 + n_{r'}(t)))` over the relations that t takes part in, a softmax
+      version of it, and the similarity of t's text to the weighted mean text of the relations' entities
+    - links: :math:`\log(1 + \sum_{r' : (h, r', t)} w(r'))`
+    - paths: :math:`\log(1 + 20 \sum_{x} \sum_{(h, r_1, x)} \sum_{(x, r_2, t)} u(r_1) v(r_2) (1 + \deg x)^{-\alpha})`, a
+      relation-conditional Adamic-Adar; similar texts count as links, too
+    - text: similarities of the texts of r, h and t, plain and learned
+    - words: the share of the words of one's name (by rarity) that the other's description mentions
+
+    and the score is a small MLP plus a linear map of these. The family of ideas: paths weighted by the query relation
+    (`NBFNet <https://arxiv.org/abs/2106.06935>`_), relations told by the relations that share entities with them
+    (`ULTRA <https://arxiv.org/abs/2310.04562>`_), neighbours in common (`Adamic and Adar
+    <https://doi.org/10.1016/S0378-8733(03)00009-1>`_).
+    """
+
+    def __init__(
+        self,
+        graph: EvidenceGraph,
+        entities: FloatTensor,
+        relations: FloatTensor,
+        words: Any = None,
+        evidence: Sequence[str] = EVIDENCE,
+        num_weights: int = 8,
+        rank: int = 24,
+        hidden_dim: int = 48,
+        dropout: float = 0.3,
+        use_head: bool = True,
+    ) -> None:
+        """Initialize the module.
+
+        :param graph: the training graph
+        :param entities: shape: ``(num_entities, d)``; text vectors of unit length, zero where there is no text
+        :param relations: shape: ``(num_relations, d)``; the same for relations
+        :param words: a callable from heads and tails, shape ``(m,)`` each, to features of shape ``(m, 2)``, see
+            :class:`~pykeen_mmkg.nn.words.WordOverlap`
+        :param evidence: which of :data:`EVIDENCE` to use
+        :param num_weights: K, the number of weights that a relation gets for each kind of evidence
+        :param rank: the dimension to which text vectors are projected
+        :param hidden_dim: the width of the hidden layers
+        :param dropout: the dropout of hidden layers and projected texts
+        :param use_head: whether the weights depend on the head of the query, and not on the relation only
+        :raises MultimodalError: if a kind of evidence is unknown, or all are left out
+        """
+        super().__init__()
+        unknown = set(evidence) - set(EVIDENCE)
+        if unknown or not evidence:
+            raise MultimodalError(f"evidence must be some of {list(EVIDENCE)}; got {list(evidence)}.")
+        self.graph = graph
+        self.evidence = tuple(name for name in EVIDENCE if name in evidence and (name != "words" or words is not None))
+        self.words = words
+        self.k = k = num_weights
+        dim = entities.shape[-1]
+        near = graph.centroids(entities)
+        far = near.roll(graph.num_relations, dims=0)
+        double = 2 * graph.num_relations
+        self.register_buffer("entities", entities, persistent=False)
+        self.register_buffer("relations", relations, persistent=False)
+        self.register_buffer("near", near, persistent=False)
+        self.register_buffer("far", far, persistent=False)
+        self.register_buffer("keys", torch.cat([relations.repeat(2, 1), near, far], dim=-1), persistent=False)
+        direction = torch.arange(double) >= graph.num_relations
+        size = graph.size
+        static = torch.cat([direction.float()[:, None], (size - size.mean(0)) / size.std(0).clamp(min=1e-3)], dim=-1)
+        self.register_buffer("static", static, persistent=False)
+        # similarities of texts lie in a narrow band: widen it, by numbers of the training graph
+        has = graph.present[: graph.num_relations]
+        if not bool(has.any()):
+            raise MultimodalError("The training graph has no triple.")
+        bands = [relations[has] @ x[graph.present].T for x in (relations.repeat(2, 1), near, far)]
+        band = torch.tensor([[b.mean(), b.std().nan_to_num(1.0).clamp(min=1e-3)] for b in bands])
+        self.register_buffer("band", band, persistent=False)
+
+        self.query = nn.Linear(dim, rank, bias=False)
+        self.key = nn.Linear(3 * dim, rank, bias=False)
+        self.hidden = nn.Linear(8 + rank, hidden_dim)
+        self.head_query = nn.Linear(dim, rank, bias=False) if use_head else None
+        self.head_hidden = nn.Linear(5 + rank, hidden_dim, bias=False) if use_head else None
+        self.weights = nn.Linear(hidden_dim, 5 * k)
+        self.similar = nn.Parameter(torch.empty(2, 3 * k))
+        self.damping = nn.Parameter(torch.empty(k))
+        self.text = nn.ModuleList(nn.Linear(dim, rank, bias=False) for _ in range(5))
+        self.dropout = nn.Dropout(dropout)
+        width = {"profile": 3 * k, "links": k + 1, "paths": k + 1, "text": 6, "words": 2}
+        features = sum(width[name] for name in self.evidence)
+        self.norm = RunningNorm(features)
+        self.mlp = nn.Sequential(nn.Linear(features, 64), nn.ReLU(), nn.Dropout(dropout), nn.Linear(64, 1))
+        self.linear = nn.Linear(features, 1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters that do not belong to a submodule."""
+        nn.init.constant_(self.similar, -1.0)
+        with torch.no_grad():
+            self.damping.copy_(torch.linspace(-2.0, 1.0, self.k))
+
+    def _weights(self, heads: LongTensor, relations: LongTensor, texts: FloatTensor) -> tuple[FloatTensor, FloatTensor]:
+        """Return the weights of directed relations: shape ``(q, 2 R + 2, 4 K)``, and ``(q, 2 R, K)`` as a softmax."""
+        graph = self.graph
+        num = graph.num_relations
+        ids = torch.arange(2 * num, device=heads.device) % num
+        allowed = graph.present & (ids != relations[:, None])
+        plain, near, far = (
+            (texts @ x.T - mean) / std
+            for x, (mean, std) in zip((self.relations.repeat(2, 1), self.near, self.far), self.band, strict=True)
+        )
+        static = self.static.expand(len(heads), -1, -1)
+        same_direction = plain * (1 - static[..., 0])
+        alike = ((texts @ self.relations.T) > 0.8).float().repeat(1, 2)
+        keys = self.key(self.keys)
+        match = self.dropout(self.query(texts)[:, None] * keys)
+        scalars = torch.stack([plain, same_direction, near, far, alike], dim=-1)
+        x = self.hidden(torch.cat([scalars, static, match], dim=-1))
+        if self.head_query is not None and self.head_hidden is not None:
+            own = torch.zeros(len(heads), 2 * num, device=heads.device)
+            query, relation, count = graph.profiles(heads)
+            own[query, relation] = count
+            own = own * allowed
+            text = self.entities[heads]
+            scalars = torch.stack(
+                [
+                    (own > 0).float(),
+                    own,
+                    (own.roll(num, dims=-1) > 0).float(),
+                    4 * text @ self.near.T,
+                    4 * text @ self.far.T,
+                ],
+                dim=-1,
+            )
+            match = self.dropout(self.head_query(text)[:, None] * keys)
+            x = x + self.head_hidden(torch.cat([scalars, match], dim=-1))
+        x = self.weights(self.dropout(functional.relu(x)))
+        weight = functional.softplus(x[..., : 4 * self.k] - 1) * allowed[..., None]
+        share = torch.softmax(x[..., 4 * self.k :].masked_fill(~allowed[..., None], -1e4), dim=1)
+        similar = functional.softplus(self.similar)
+        similar = torch.cat([similar.new_zeros(2, self.k), similar], dim=-1)
+        return torch.cat([weight, similar.expand(len(heads), -1, -1)], dim=1), share
+
+    def features(
+        self, heads: LongTensor, relations: LongTensor, texts: FloatTensor, query: LongTensor, tails: LongTensor
+    ) -> FloatTensor:
+        """Return the features of triples, before they are scaled.
+
+        :param heads: shape: ``(q,)``; the heads of the queries
+        :param relations: shape: ``(q,)``; the ids of the relations, -1 for one that is not in the graph
+        :param texts: shape: ``(q, d)``; the text vectors of the relations
+        :param query: shape: ``(m,)``; the number of the query of each triple
+        :param tails: shape: ``(m,)``; the tails of the triples
+        :return: shape: ``(m, f)``
+        """
+        graph, k, m = self.graph, self.k, len(tails)
+        weight, share = self._weights(heads, relations, texts)
+        profile, link, first, second = weight.split(k, dim=-1)
+        result: list[FloatTensor] = []
+
+        def own(relation: LongTensor, queries: LongTensor) -> BoolTensor:
+            asked = relations[queries]
+            return (relation == asked) | (relation == asked + graph.num_relations) & (asked >= 0)
+
+        if "profile" in self.evidence:
+            i, relation, count = graph.profiles(tails)
+            q = query[i]
+            zeros = weight.new_zeros(m, k)
+            amount = zeros.index_add(0, i, profile[q, relation] * count[:, None])
+            part = zeros.index_add(0, i, share[q, relation])
+            mean = torch.einsum("qrk,rd->qkd", share, self.near)
+            near = torch.einsum("md,mkd->mk", self.entities[tails], mean[query])
+            result += [torch.log1p(amount), part, near]
+        if "links" in self.evidence or "paths" in self.evidence:
+            q1, x1, r1 = graph.links(heads)
+            keep = ~own(r1, q1)
+            q1, x1, r1 = q1[keep], x1[keep], r1[keep]
+            i2, x2, r2 = graph.links(tails)
+            keep = ~own(r2, query[i2])
+            i2, x2, r2 = i2[keep], x2[keep], r2[keep]
+            q2 = query[i2]
+            if "links" in self.evidence:
+                direct = (x2 == heads[q2]).nonzero().view(-1)
+                amount = weight.new_zeros(m, k).index_add(0, i2[direct], link[q2[direct], r2[direct]])
+                result += [torch.log1p(amount), (amount[:, :1] > 0).float()]
+            if "paths" in self.evidence:
+                amount = weight.new_zeros(m, k)
+                if len(q1):
+                    code, step = (q1 * graph.num_entities + x1).unique(return_inverse=True)
+                    reach = weight.new_zeros(len(code), k).index_add(0, step, first[q1, r1])
+                    damped = graph.log_degree[code % graph.num_entities][:, None]
+                    reach = reach * torch.exp(-functional.softplus(self.damping) * damped)
+                    wanted = q2 * graph.num_entities + x2
+                    position = torch.searchsorted(code, wanted).clamp(max=len(code) - 1)
+                    met = (code[position] == wanted).nonzero().view(-1)
+                    amount = amount.index_add(0, i2[met], reach[position[met]] * second[q2[met], r2[met]])
+                result += [torch.log1p(20 * amount), (amount[:, :1] > 0).float()]
+        if "text" in self.evidence:
+            head, tail = self.entities[heads], self.entities[tails]
+            both = functional.normalize(head + texts, dim=-1)
+            joint = (self.text[0](texts) * self.text[1](head))[query] * self.text[2](tail)
+            alone = self.text[3](texts)[query] * self.text[4](tail)
+            similarities = [(x[query] * tail).sum(-1) for x in (texts, head, both)]
+            similarities += [(head * texts).sum(-1)[query], 8 * joint.sum(-1), 8 * alone.sum(-1)]
+            result.append(torch.stack(similarities, dim=-1))
+        if "words" in self.evidence:
+            result.append(self.words(heads[query], tails).to(weight))
+        return torch.cat(result, dim=-1)
+
+    def forward(
+        self, heads: LongTensor, relations: LongTensor, texts: FloatTensor, query: LongTensor, tails: LongTensor
+    ) -> FloatTensor:
+        """Score triples; the arguments are those of :meth:`features`; shape of the result: ``(m,)``."""
+        x = self.norm(self.features(heads, relations, texts, query, tails))
+        return (self.mlp(x) + self.linear(x)).squeeze(-1)

@@ -1,0 +1,130 @@
+"""The feature extractor of entity pairs, for models that compare a relation with the pairs that it might link."""
+
+import torch
+from pykeen.typing import FloatTensor, LongTensor, MappedTriples
+from torch import nn
+from torch.nn import functional
+
+__all__ = ["PairExtractor", "sample_neighbors"]
+
+
+def sample_neighbors(triples: MappedTriples, num_entities: int, k: int, seed: int = 0) -> tuple[LongTensor, LongTensor]:
+    """Sample at most k neighbours of each entity, of either direction.
+
+    :param triples: shape: ``(n, 3)``; the training triples, and no others: neighbours out of test triples give the
+        answers away
+    :param num_entities: the number of entities
+    :param k: the greatest number of neighbours
+    :param seed: the seed of the sample
+    :return: the neighbours, shape: ``(num_entities, k)``, and how many of them count, shape: ``(num_entities,)``
+    """
+    triples = triples.cpu().unique(dim=0)
+    source = torch.cat([triples[:, 0], triples[:, 2]])
+    target = torch.cat([triples[:, 2], triples[:, 0]])
+    shuffle = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
+    order = shuffle[source[shuffle].argsort(stable=True)]
+    source, target = source[order], target[order]
+    count = torch.bincount(source, minlength=num_entities)
+    place = torch.arange(len(source)) - (count.cumsum(0) - count)[source]
+    keep = place < k
+    table = torch.zeros(num_entities, k, dtype=torch.long)
+    table[source[keep], place[keep]] = target[keep]
+    return table, count.clamp(max=k)
+
+
+class PairExtractor(nn.Module):
+    r"""The vector of a pair of entities, out of both and their neighbourhoods [qin2020]_.
+
+    .. math::
+
+        \mathbf{n}_e &= \tanh\Big(\frac{1}{|N_e|} \sum_{i \in N_e} W_g \mathbf{e}_i + \mathbf{b}\Big)\\
+        \mathbf{x} &= W_1 [\mathbf{n}_h; \tanh(F_1 \mathbf{e}_h); \tanh(F_2 \mathbf{e}_t); \mathbf{n}_t]\\
+        E(h, t) &= \mathrm{LayerNorm}(\mathbf{x} + W_3\, \mathrm{dropout}(\mathrm{relu}(W_2 \mathbf{x})))
+
+    The vectors of entities are frozen, and so are the neighbours, at most 50 of each entity, out of training triples.
+    The first map is applied to the halves of head and tail separately, so that a query needs each half once.
+
+    .. [qin2020] Qin *et al.* (2020) `Generative Adversarial Zero-Shot Relational Learning for Knowledge Graphs
+       <https://arxiv.org/abs/2001.02332>`_
+    """
+
+    neighbors: LongTensor
+    num_neighbors: LongTensor
+    entities: FloatTensor
+    context: FloatTensor
+
+    def __init__(
+        self,
+        triples: MappedTriples,
+        num_entities: int,
+        entity_dim: int,
+        dim: int = 200,
+        max_neighbors: int = 50,
+        dropout: float = 0.2,
+    ) -> None:
+        """Initialize the extractor.
+
+        :param triples: shape: ``(n, 3)``; the training triples
+        :param num_entities: the number of entities
+        :param entity_dim: the dimension of the entities' vectors
+        :param dim: the dimension of the result; the four parts have half of it each
+        :param max_neighbors: the greatest number of neighbours
+        :param dropout: the dropout inside of the residual block
+        """
+        super().__init__()
+        neighbors, count = sample_neighbors(triples, num_entities, max_neighbors)
+        self.register_buffer("neighbors", neighbors, persistent=False)
+        self.register_buffer("num_neighbors", count, persistent=False)
+        # frozen copies: part of the state, since they are what the rest was trained on
+        self.register_buffer("entities", torch.zeros(num_entities, entity_dim))
+        self.register_buffer("context", torch.zeros(num_entities, entity_dim))
+        half = dim // 2
+        self.neighbor = nn.Linear(entity_dim, half)
+        self.head, self.tail = nn.Linear(entity_dim, half), nn.Linear(entity_dim, half)
+        self.of_head, self.of_tail = nn.Linear(2 * half, dim), nn.Linear(2 * half, dim, bias=False)
+        self.inner, self.outer = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(dim)
+        self.dim = dim
+
+    @torch.no_grad()
+    def freeze(self, entities: FloatTensor, chunk: int = 4096) -> None:
+        """Take the vectors of the entities as they are now.
+
+        :param entities: shape: ``(num_entities, entity_dim)``
+        :param chunk: the number of entities whose neighbours are averaged at a time
+        """
+        self.entities.copy_(entities)
+        place = torch.arange(self.neighbors.shape[1], device=self.neighbors.device)
+        for start in range(0, len(entities), chunk):
+            rows = slice(start, start + chunk)
+            count = self.num_neighbors[rows, None]
+            mask = (place < count).to(self.entities)
+            total = torch.einsum("nk,nkd->nd", mask, self.entities[self.neighbors[rows]])
+            self.context[rows] = total / count.clamp(min=1)
+
+    def halves(self, entities: LongTensor, side: str) -> FloatTensor:
+        """Return the share of the heads or tails in x; shape: ``(*s, dim)``.
+
+        :param entities: shape: ``s``
+        :param side: ``head`` or ``tail``
+        """
+        # the mean of linear maps is the linear map of the mean
+        around = torch.tanh(self.neighbor(self.context[entities]))
+        if side == "head":
+            return self.of_head(torch.cat([around, torch.tanh(self.head(self.entities[entities]))], dim=-1))
+        return self.of_tail(torch.cat([torch.tanh(self.tail(self.entities[entities])), around], dim=-1))
+
+    def join(self, head: FloatTensor, tail: FloatTensor) -> FloatTensor:
+        """Return the vectors of pairs from two halves that broadcast; shape: ``(*s, dim)``."""
+        x = head + tail
+        return self.norm(x + self.outer(self.dropout(functional.relu(self.inner(x)))))
+
+    def forward(self, heads: LongTensor, tails: LongTensor) -> FloatTensor:
+        """Return E(h, t).
+
+        :param heads: shape: ``s``
+        :param tails: shape: ``s``
+        :return: shape: ``(*s, dim)``
+        """
+        return self.join(self.halves(heads, "head"), self.halves(tails, "tail"))

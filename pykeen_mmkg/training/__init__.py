@@ -1,0 +1,1 @@
+"""Training loops for relations without training triples."""

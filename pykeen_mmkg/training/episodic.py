@@ -1,0 +1,125 @@
+"""Training in short epochs in which rare relations count nearly as much as frequent ones."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from class_resolver import HintOrType, OptionalKwargs
+from pykeen.sampling.negative_sampler import NegativeSampler
+from pykeen.training.slcwa import SLCWATrainingLoop
+from pykeen.triples import CoreTriplesFactory
+from pykeen.triples.instances import BaseBatchedSLCWAInstances, SLCWABatch
+from torch.utils.data import DataLoader
+
+from ..errors import MultimodalError
+
+__all__ = ["EpisodicTrainingLoop", "RelationBalancedInstances"]
+
+
+class RelationBalancedInstances(BaseBatchedSLCWAInstances):
+    """A fixed number of batches, drawn with replacement: first relations, then triples of each."""
+
+    def __init__(
+        self,
+        *,
+        num_batches: int = 50,
+        relations_per_batch: int = 4,
+        exponent: float = 0.5,
+        cap: int = 1000,
+        **kwargs: Any,
+    ) -> None:
+        """Initialize the instances.
+
+        :param num_batches: the number of batches in an epoch
+        :param relations_per_batch: how many relations are drawn for a batch
+        :param exponent: relations are drawn with the probability ``min(number of triples, cap) ** exponent``
+        :param cap: see `exponent`
+        :param kwargs: keyword arguments of :class:`pykeen.triples.instances.BaseBatchedSLCWAInstances`
+        """
+        super().__init__(**kwargs)
+        self.num_batches, self.relations_per_batch = num_batches, relations_per_batch
+        relation = self.mapped_triples[:, 1]
+        self.order = relation.argsort(stable=True)
+        self.count = torch.bincount(relation)
+        self.start = self.count.cumsum(0) - self.count
+        self.weight = self.count.clamp(max=cap).double() ** exponent * (self.count > 0)
+
+    # docstr-coverage: inherited
+    def iter_triple_ids(self) -> Iterable[list[int]]:  # noqa: D102
+        own = max(1, -(-self.batch_size // self.relations_per_batch))
+        for _ in range(self.num_batches):
+            relation = torch.multinomial(self.weight, self.relations_per_batch, replacement=True)
+            relation = relation.repeat_interleave(own)[: self.batch_size]
+            offset = (torch.rand(len(relation), dtype=torch.double) * self.count[relation]).long()
+            yield self.order[self.start[relation] + offset].tolist()
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+
+class EpisodicTrainingLoop(SLCWATrainingLoop):
+    """The sLCWA loop in short epochs over batches of a few relations each, with corrupted tails.
+
+    What is learned from seen relations is to hold for unseen ones: a relation with 15,000 triples says little more about
+    relations than one with 500, so relations are drawn first, see :class:`RelationBalancedInstances`.
+    """
+
+    def __init__(
+        self,
+        *,
+        negative_sampler: HintOrType[NegativeSampler] = None,
+        negative_sampler_kwargs: OptionalKwargs = None,
+        num_batches: int = 50,
+        relations_per_batch: int = 4,
+        exponent: float = 0.5,
+        cap: int = 1000,
+        **kwargs: Any,
+    ) -> None:
+        """Initialize the training loop.
+
+        :param negative_sampler: the negative sampler, by default PyKEEN's basic one
+        :param negative_sampler_kwargs: its keyword arguments; unless said otherwise, 64 tails per triple, of which true
+            triples are filtered out
+        :param num_batches: the number of batches in an epoch
+        :param relations_per_batch: see :class:`RelationBalancedInstances`
+        :param exponent: see :class:`RelationBalancedInstances`
+        :param cap: see :class:`RelationBalancedInstances`
+        :param kwargs: keyword arguments of :class:`pykeen.training.SLCWATrainingLoop`
+        :raises MultimodalError: if a number is not positive
+        """
+        if min(num_batches, relations_per_batch, cap) < 1:
+            raise MultimodalError("num_batches, relations_per_batch and cap must be at least 1.")
+        defaults: Mapping[str, Any] = dict(num_negs_per_pos=64, filtered=True, filterer="python-set")
+        if negative_sampler in (None, "basic"):
+            defaults = {**defaults, "corruption_scheme": ("tail",)}
+        if not isinstance(negative_sampler, NegativeSampler):
+            negative_sampler_kwargs = {**defaults, **(negative_sampler_kwargs or {})}
+        super().__init__(negative_sampler=negative_sampler, negative_sampler_kwargs=negative_sampler_kwargs, **kwargs)
+        self.episodes = dict(
+            num_batches=num_batches, relations_per_batch=relations_per_batch, exponent=exponent, cap=cap
+        )
+
+    # docstr-coverage: inherited
+    def _create_training_data_loader(
+        self,
+        triples_factory: CoreTriplesFactory,
+        *,
+        sampler: str | None,
+        batch_size: int,
+        drop_last: bool,
+        **kwargs: Any,
+    ) -> DataLoader[SLCWABatch]:
+        if sampler is not None:
+            raise MultimodalError("The episodic loop draws its batches itself; leave `sampler` out.")
+        kwargs.pop("shuffle", None)
+        instances = RelationBalancedInstances.from_triples_factory(
+            triples_factory,
+            batch_size=batch_size,
+            drop_last=drop_last,
+            negative_sampler=self.negative_sampler,
+            negative_sampler_kwargs=self.negative_sampler_kwargs,
+            loss_weighter=self.loss_weighter,
+            loss_weighter_kwargs=self.loss_weighter_kwargs,
+            **self.episodes,
+        )
+        return DataLoader(dataset=instances, batch_size=None, batch_sampler=None, **kwargs)

@@ -1,0 +1,53 @@
+"""First the loop trains, then the modules that train themselves."""
+
+from typing import Any
+
+from pykeen.training.slcwa import SLCWATrainingLoop
+
+from ..errors import MultimodalError
+from ..nn.generator import GenerativeLearner, SelfTrained
+
+__all__ = ["TwoPhaseTrainingLoop"]
+
+
+class TwoPhaseTrainingLoop(SLCWATrainingLoop):
+    """The sLCWA loop for some epochs, then epochs in which only generators and the like learn.
+
+    For models with a :class:`~pykeen_mmkg.nn.generator.SelfTrained` module, such as ``mre``, ``zsgan`` and ``devise``.
+    The phase follows from the number of the epoch, so that a run resumes where it was. Both phases have epochs, so the
+    stopper, checkpoints and callbacks work in both.
+    """
+
+    def __init__(self, *, structure_epochs: int = 5, steps_per_epoch: int = 1000, **kwargs: Any) -> None:
+        """Initialize the training loop.
+
+        :param structure_epochs: the number of epochs of the first phase
+        :param steps_per_epoch: the number of steps in an epoch of the second phase
+        :param kwargs: keyword arguments of :class:`pykeen.training.SLCWATrainingLoop`
+        :raises MultimodalError: if the model has nothing that trains itself
+        """
+        super().__init__(**kwargs)
+        self.structure_epochs, self.steps_per_epoch = structure_epochs, steps_per_epoch
+        modules = [m for m in self.model.modules() if isinstance(m, SelfTrained)]
+        self.self_trained = [m for m in modules if not isinstance(m, GenerativeLearner)]
+        if not self.self_trained:
+            raise MultimodalError(
+                f"{type(self.model).__name__} has no generator, so there is no second phase. Use the sLCWA loop."
+            )
+
+    # docstr-coverage: inherited
+    def _train_epoch(self, batches: Any, *args: Any, **kwargs: Any) -> float:
+        epoch, probing = kwargs.get("epoch", 0), kwargs.get("only_size_probing", False)
+        before = [module.joint for module in self.self_trained]
+        for module in self.self_trained:
+            module.joint = False
+        try:
+            if probing or epoch <= self.structure_epochs:
+                return super()._train_epoch(batches, *args, **kwargs)
+            total = 0.0
+            for _ in range(self.steps_per_epoch):
+                total += sum(module.own_step() for module in self.self_trained)
+            return total / self.steps_per_epoch
+        finally:
+            for module, joint in zip(self.self_trained, before, strict=True):
+                module.joint = joint
