@@ -17,6 +17,7 @@ from pykeen.triples import CoreTriplesFactory
 from tqdm.auto import tqdm
 
 from .errors import MultimodalError
+from .evaluation.labels import load_dataset
 from .evaluation.results import dataset_digest
 from .evaluation.run import evaluate
 from .features import FeatureStore
@@ -511,17 +512,14 @@ def audit(
 ) -> AuditReport:
     """Audit a dataset.
 
-    :param dataset: any dataset of PyKEEN; or a name, as :func:`pykeen.datasets.get_dataset` takes it
+    :param dataset: any dataset of PyKEEN, its name, or the path of a folder
     :param checks: the checks to do, default: all of :data:`CHECKS`
     :param features: further feature stores by name
     :param progress: whether to show a progress bar while images are read
     :return: the report
     :raises MultimodalError: if there is no such check
     """
-    if isinstance(dataset, str):
-        from pykeen.datasets import get_dataset
-
-        dataset = get_dataset(dataset=dataset)
+    dataset = load_dataset(dataset)
     unknown = sorted(set(checks or ()) - set(CHECKS))
     if unknown:
         raise MultimodalError(f"There is no check {unknown[0]!r}; the checks are {list(CHECKS)}.")

@@ -44,6 +44,7 @@ import yaml
 from tqdm.auto import tqdm
 
 from .errors import MultimodalError
+from .evaluation.labels import load_dataset
 from .evaluation.results import ProtocolMetricResults, dataset_digest, versions, write_json
 from .significance import holm, paired_test
 
@@ -493,20 +494,11 @@ def _reciprocal(runs: Sequence[Mapping[str, Any]], protocol: str) -> numpy.ndarr
 
 def _dataset(config: Mapping[str, Any]) -> Any:
     """Load the dataset of a configuration, as PyKEEN's pipeline does; also from the path of a folder."""
+    if config.get("dataset") is not None:
+        return load_dataset(config["dataset"], config.get("dataset_kwargs"))
     from pykeen.datasets import get_dataset
 
-    name = config.get("dataset")
-    if isinstance(name, str) and Path(name).is_dir():
-        from .datasets.base import MultimodalDataset
-
-        return MultimodalDataset(path=name, **(config.get("dataset_kwargs") or {}))
-    return get_dataset(
-        **{
-            key: config[key]
-            for key in ("dataset", "dataset_kwargs", "training", "testing", "validation")
-            if key in config
-        }
-    )
+    return get_dataset(**{key: config[key] for key in ("training", "testing", "validation") if key in config})
 
 
 def run_cell(cell: Cell, path: str | Path) -> None:

@@ -15,7 +15,7 @@ from pykeen.typing import MappedTriples
 
 from ..errors import EvaluationError
 
-__all__ = ["LabelMaps", "find_labels", "read_label_map", "read_triples"]
+__all__ = ["LabelMaps", "find_labels", "load_dataset", "read_label_map", "read_triples"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,25 @@ def read_label_map(source: Mapping[str, int] | str | Path, kind: str) -> dict[st
     return result
 
 
+def load_dataset(dataset: Any, dataset_kwargs: Mapping[str, Any] | None = None) -> Any:
+    """Load a dataset unless it is one, or a triples factory, already.
+
+    :param dataset: anything that PyKEEN's ``pipeline(dataset=...)`` takes; a triples factory; or the path of a folder
+        for
+        :class:`~pykeen_mmkg.datasets.base.MultimodalDataset`
+    :param dataset_kwargs: keyword arguments of the dataset
+    """
+    if hasattr(dataset, "entity_to_id"):
+        return dataset
+    if isinstance(dataset, str | Path) and Path(dataset).is_dir():
+        from ..datasets.base import MultimodalDataset
+
+        return MultimodalDataset(path=dataset, **(dataset_kwargs or {}))
+    from pykeen.datasets import get_dataset  # late: datasets of plugins may import this package
+
+    return get_dataset(dataset=dataset, dataset_kwargs=dataset_kwargs)
+
+
 def find_labels(
     model: Any = None,
     *,
@@ -65,7 +84,7 @@ def find_labels(
     """Find the label maps.
 
     :param model: the model under evaluation; it may carry ``entity_to_id`` and ``relation_to_id``
-    :param dataset: anything that PyKEEN's ``pipeline(dataset=...)`` takes, or a triples factory
+    :param dataset: see :func:`load_dataset`
     :param dataset_kwargs: keyword arguments of the dataset
     :param entity_to_id: the map itself, or the path of a file, see :func:`read_label_map`
     :param relation_to_id: the same for relations
@@ -75,10 +94,7 @@ def find_labels(
         maps = LabelMaps(read_label_map(entity_to_id, "entity"), read_label_map(relation_to_id, "relation"))
         origin = "entity_to_id and relation_to_id"
     elif dataset is not None:
-        if not hasattr(dataset, "entity_to_id"):
-            from pykeen.datasets import get_dataset  # late: datasets of plugins may import this package
-
-            dataset = get_dataset(dataset=dataset, dataset_kwargs=dataset_kwargs)
+        dataset = load_dataset(dataset, dataset_kwargs)
         maps = LabelMaps(dataset.entity_to_id, dataset.relation_to_id)
         origin = "the dataset"
     elif getattr(model, "entity_to_id", None) and getattr(model, "relation_to_id", None):

@@ -28,7 +28,7 @@ from tqdm.auto import tqdm
 
 from ..errors import EvaluationError
 from .candidates import CandidateSets, entity_types, read_candidates
-from .labels import LabelMaps, find_labels, read_triples
+from .labels import LabelMaps, find_labels, load_dataset, read_triples
 from .ragged import TargetIndex, query_columns
 from .ranking import SideRanks, default_batch_size, rank_side, rank_side_on_gpu
 from .results import ProtocolMetricResults, RankTable
@@ -378,6 +378,9 @@ class ZSLCandidatesEvaluator(ProtocolEvaluator):
         ids: bool = False,
         full_ranking: bool = False,
         targets: Collection[Target] | None = None,
+        known_true: str | Path | Sequence[str | Path] | None = None,
+        dataset: Any = None,
+        dataset_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """Initialize the evaluator.
@@ -392,16 +395,25 @@ class ZSLCandidatesEvaluator(ProtocolEvaluator):
         :param full_ranking: whether to rank among all entities too; the results then have it as ``beside["standard"]``.
             It costs the scores of all entities.
         :param targets: the sides to predict; default: those that have candidates
+        :param known_true: files of further true triples, see :class:`ProtocolEvaluator`
+        :param dataset: where labels are looked up. A multimodal dataset whose folder holds ``candidates.json`` and
+            ``known_true.tsv`` also provides these, unless candidates are given.
+        :param dataset_kwargs: keyword arguments of the dataset
         :param kwargs: see :class:`ProtocolEvaluator`
         :raises EvaluationError: if there are no candidates for a side
         """
+        if candidates is None and head_candidates is None and dataset is not None:
+            dataset, dataset_kwargs = load_dataset(dataset, dataset_kwargs), None
+            factory = getattr(dataset, "training", dataset)
+            pointers = (getattr(factory, "metadata", None) or {}).get("multimodal") or {}
+            candidates = pointers.get("candidates")
+            known_true = pointers.get("known_true") if known_true is None else known_true
         self._sources = {LABEL_HEAD: head_candidates, LABEL_TAIL: candidates}
         given = tuple(side for side in _SIDES if self._sources[side] is not None)
         if not given:
             raise EvaluationError(
                 "The protocol zsl-candidates needs `candidates`: a mapping or JSON file from relation to entities, or "
-                "a rule "
-                "('types')."
+                "a rule ('types'); or a `dataset` whose folder holds candidates.json."
             )
         if targets is None:
             targets = given
@@ -409,7 +421,9 @@ class ZSLCandidatesEvaluator(ProtocolEvaluator):
             if side in self._sources and side not in given:
                 missing = "candidates" if side == LABEL_TAIL else "head_candidates"
                 raise EvaluationError(f"The {side}s are to be predicted, but `{missing}` gives no candidates for them.")
-        super().__init__(targets=targets, **kwargs)
+        super().__init__(
+            targets=targets, known_true=known_true, dataset=dataset, dataset_kwargs=dataset_kwargs, **kwargs
+        )
         self.candidates_kwargs = dict(candidates_kwargs or {})
         self.ids = ids
         self.full_ranking = full_ranking

@@ -56,6 +56,8 @@ class Ragged:
         :param ids: shape: ``(b,)``; list numbers, ``-1`` for an empty list
         :return: two tensors of the same length: row in the batch, value
         """
+        if not len(self):
+            return ids[:0], self.values
         start = self.offsets[ids.clamp(min=0)]
         lengths = torch.where(ids < 0, 0, self.offsets[ids.clamp(min=0) + 1] - start)
         row = torch.repeat_interleave(torch.arange(ids.numel(), device=ids.device), lengths)

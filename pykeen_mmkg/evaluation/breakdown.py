@@ -1,0 +1,159 @@
+"""Results in parts: by relation, by side, and by the modalities that the entities have."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy
+import pandas
+import torch
+from pykeen.models.base import Model
+from pykeen.triples import TriplesFactory
+from pykeen.typing import RANK_REALISTIC, RankType
+
+from ..errors import EvaluationError
+from .results import ProtocolMetricResults, RankTable
+from .run import make_evaluator
+
+__all__ = ["BY", "breakdown", "modality_masks"]
+
+#: what results can be divided by
+BY = ("side", "relation", "query", "target", "seen")
+KS = (1, 3, 10)
+
+
+def modality_masks(factory: Any) -> dict[str, numpy.ndarray]:
+    """Return which entities have which modality.
+
+    Feature stores that the factory's metadata names decide; for a modality without one, the entity table and the images
+    do.
+
+    :param factory: a factory of a multimodal dataset
+    :return: ``"visual"`` and ``"textual"``, each of shape ``(num_entities,)``, in the order of the ids
+    :raises EvaluationError: if the factory says nothing about modalities
+    """
+    from ..datasets.base import labels_of, tables_of  # late: datasets stand above evaluation
+    from ..features import FeatureStore
+
+    metadata = (getattr(factory, "metadata", None) or {}).get("multimodal")
+    if not metadata or not isinstance(factory, TriplesFactory):
+        raise EvaluationError(
+            "The factory says nothing about text and images: give one of a MultimodalDataset, or `masks` (modality -> "
+            "which "
+            "entities have it)."
+        )
+    labels = labels_of(factory.entity_to_id)
+    features = metadata.get("features") or {}
+    result = {}
+    for modality in ("visual", "textual"):
+        if modality in features:
+            result[modality] = FeatureStore.load(features[modality]).lookup(labels)[1].numpy()
+    if len(result) < 2:
+        entities, _ = tables_of(factory)
+        result.setdefault("visual", numpy.array([bool(paths) for paths in entities.images]))
+        result.setdefault("textual", numpy.array([bool(text) for text in entities.texts().values()]))
+    return {name: result[name] for name in ("visual", "textual")}
+
+
+def breakdown(
+    results: ProtocolMetricResults | RankTable | Model,
+    factory: Any,
+    by: str | Sequence[str] = "relation",
+    *,
+    triples: Any = None,
+    protocol: str = "standard",
+    protocol_kwargs: Mapping[str, Any] | None = None,
+    masks: Mapping[str, Any] | None = None,
+    rank_type: RankType = RANK_REALISTIC,
+    ks: Sequence[int] = KS,
+    **kwargs: Any,
+) -> pandas.DataFrame:
+    """Divide results into groups.
+
+    :param results: results of a named protocol, their ranks, or a model, which is evaluated then
+    :param factory: the training triples, with labels
+    :param by: one or more of
+
+        - ``"side"``: the predicted side
+        - ``"relation"``: the relation
+        - ``"query"``: the modalities of the entity that the query names
+        - ``"target"``: the modalities of the entity that is to be found
+        - ``"seen"``: whether training has the entity that is to be found
+    :param triples: for a model: the factory, or the triples of shape ``(n, 3)``, to evaluate on
+    :param protocol: for a model: the protocol
+    :param protocol_kwargs: for a model: its arguments
+    :param masks: modality -> which entities have it, shape: ``(num_entities,)``; default: :func:`modality_masks`
+    :param rank_type: the type of rank
+    :param ks: the k of Hits@k
+    :param kwargs: for a model: further arguments of ``evaluate``, such as ``additional_filter_triples``, by default the
+        training triples
+    :return: one row per group: the columns of `by`, ``count``, ``share`` (of all ranks), ``mrr``, ``mean_rank``,
+        ``candidates`` (their mean number), ``hits@k``; the largest group first
+    :raises EvaluationError: if `by` is unknown, or what it needs is not there
+    """
+    names = [by] if isinstance(by, str) else list(by)
+    for name in names:
+        if name not in BY:
+            raise EvaluationError(f"by={name!r} is none of {BY}.")
+    table = _ranks(results, factory, triples, protocol, protocol_kwargs, kwargs)
+    frame = pandas.DataFrame({"rank": table.ranks(rank_type), "candidates": table.num_candidates})
+    tail = table.side == "tail"
+    query = numpy.where(tail, table.triples[:, 0], table.triples[:, 2])
+    target = numpy.where(tail, table.triples[:, 2], table.triples[:, 0])
+    if {"query", "target"} & set(names):
+        masks = {k: numpy.asarray(v, dtype=bool) for k, v in (masks or modality_masks(factory)).items()}
+    for name in names:
+        if name == "side":
+            frame[name] = table.side
+        elif name == "relation":
+            labels = {index: label for label, index in (getattr(factory, "relation_to_id", None) or {}).items()}
+            frame[name] = [labels.get(r, r) for r in table.triples[:, 1].tolist()]
+        elif name == "seen":
+            seen = torch.zeros(factory.num_entities, dtype=torch.bool)
+            seen[factory.mapped_triples[:, [0, 2]].reshape(-1)] = True
+            frame[name] = seen.numpy()[target]
+        else:
+            assert masks is not None
+            frame[name] = _coverage(masks, query if name == "query" else target)
+    frame["mrr"] = 1 / frame["rank"]
+    for k in ks:
+        frame[f"hits@{k}"] = (frame["rank"] <= k).astype(float)
+    grouped = frame.groupby(names, sort=True)
+    result = grouped[["mrr"]].mean()
+    result.insert(0, "count", grouped.size())
+    result.insert(1, "share", result["count"] / len(frame))
+    result["mean_rank"] = grouped["rank"].mean()
+    result["candidates"] = grouped["candidates"].mean()
+    for k in ks:
+        result[f"hits@{k}"] = grouped[f"hits@{k}"].mean()
+    return result.reset_index().sort_values("count", ascending=False, kind="stable", ignore_index=True)
+
+
+def _coverage(masks: Mapping[str, numpy.ndarray], entities: numpy.ndarray) -> list[str]:
+    """Name the modalities of each entity: ``"textual"``, ``"visual + textual"``, ``"none"``, ..."""
+    rows = numpy.stack([mask[entities] for mask in masks.values()], axis=1).tolist()
+    return [" + ".join(name for name, has in zip(masks, row, strict=True) if has) or "none" for row in rows]
+
+
+def _ranks(
+    results: ProtocolMetricResults | RankTable | Model,
+    factory: Any,
+    triples: Any,
+    protocol: str,
+    protocol_kwargs: Mapping[str, Any] | None,
+    kwargs: dict[str, Any],
+) -> RankTable:
+    if isinstance(results, RankTable):
+        return results
+    if isinstance(results, Model):
+        if triples is None:
+            raise EvaluationError("To divide the results of a model, give the `triples` to evaluate it on.")
+        kwargs.setdefault("additional_filter_triples", [factory.mapped_triples])
+        kwargs.setdefault("use_tqdm", False)
+        evaluator = make_evaluator(protocol, protocol_kwargs, factory)
+        results = evaluator.evaluate(results, getattr(triples, "mapped_triples", triples), **kwargs)  # type: ignore
+    if not isinstance(results, ProtocolMetricResults) or results.ranks is None:
+        raise EvaluationError(
+            f"{type(results).__name__} does not keep the rank of each triple: evaluate by a named protocol, such as "
+            f"evaluator='standard'."
+        )
+    return results.ranks

@@ -1,0 +1,106 @@
+"""Candidate sets: forms, rules, and bad input."""
+
+import json
+
+import pytest
+import torch
+from pykeen.datasets import Nations
+from pykeen.models import DistMult
+
+from pykeen_mmkg.errors import EvaluationError
+from pykeen_mmkg.evaluation.candidates import CandidateSets, entity_types, read_candidates
+from pykeen_mmkg.evaluation.labels import LabelMaps
+from pykeen_mmkg.evaluation.protocols import ZSLCandidatesEvaluator
+from pykeen_mmkg.rules import DegreeRule
+
+LABELS = LabelMaps({"a": 0, "b": 1, "c": 2}, {"r": 0, "s": 1, "t": 2})
+
+
+def _lists(sets, queries):
+    numbers = sets.find(*torch.tensor(queries).unbind(dim=1))
+    return [sets.lists[number].tolist() for number in numbers.tolist()]
+
+
+def test_lists_by_relation_and_by_pair():
+    mapping = {"s": ["c", "a", "c"], "t": {"a": ["b"], "c": ["a", "b"]}, "of another dataset": ["x"]}
+    sets = CandidateSets.from_mapping(mapping, num_entities=3, labels=LABELS)
+    assert _lists(sets, [(1, 1), (0, 2), (2, 2)]) == [[0, 2], [1], [0, 1]]
+    with pytest.raises(EvaluationError, match="for the relation 'r' .*1 queries of 1 relations.*`exclude_relations`"):
+        sets.find(torch.tensor([0, 1]), torch.tensor([1, 0]))
+    with pytest.raises(EvaluationError, match="'t' and the entity with id 1"):
+        sets.find(torch.tensor([1]), torch.tensor([2]))
+
+
+def test_ids_survive_json():
+    mapping = json.loads(json.dumps({0: [2, 1], 3: {1: [0]}}))
+    sets = CandidateSets.from_mapping(mapping, num_entities=3)
+    assert _lists(sets, [(0, 0), (1, 3)]) == [[1, 2], [0]]
+    with pytest.raises(EvaluationError, match="3 in the list of '0' of the candidates is no entity"):
+        CandidateSets.from_mapping({"0": [3]}, num_entities=3)
+
+
+def test_pools_and_override():
+    triples = torch.tensor([[0, 0, 1], [1, 0, 2], [2, 2, 0]])
+    tails = CandidateSets.from_triples(triples, "tail")
+    assert _lists(tails, [(0, 0), (0, 2)]) == [[1, 2], [0]]
+    heads = CandidateSets.from_triples(triples, "head")
+    mixed = tails.override(heads, [2])
+    assert _lists(mixed, [(0, 0), (0, 2)]) == [[1, 2], [2]]
+    with pytest.raises(EvaluationError, match="id 1"):
+        mixed.find(torch.tensor([0]), torch.tensor([1]))
+
+
+def test_types_from_labels_files_and_mappings(tmp_path):
+    labels = LabelMaps({"concept:city:rome": 0, "concept:city:oslo": 1, "concept:river:po": 2}, {"r": 0})
+    assert entity_types(labels).tolist() == [0, 0, 1]
+    triples = torch.tensor([[2, 0, 1]])
+    assert _lists(CandidateSets.from_types(triples, "tail", entity_types(labels)), [(0, 0)]) == [[0, 1]]
+    (tmp_path / "types.tsv").write_text("a\tx\nb\ty\nc\tx\n")
+    assert entity_types(LABELS, types=tmp_path / "types.tsv").tolist() == [0, 1, 0]
+    assert entity_types(LABELS, types={"a": "x", "b": "x", "c": "x"}).tolist() == [0, 0, 0]
+    with pytest.raises(EvaluationError, match="'a' has no type: field 1 of its label"):
+        entity_types(LABELS)
+    with pytest.raises(EvaluationError, match="'b' has no type: the types"):
+        entity_types(LABELS, types={"a": "x"})
+    with pytest.raises(EvaluationError, match="no file of entity types"):
+        entity_types(LABELS, types="/nowhere")
+
+
+def test_the_rule_types_in_the_evaluator():
+    dataset = Nations()
+    types = {label: "even" if index % 2 == 0 else "odd" for label, index in dataset.entity_to_id.items()}
+    evaluator = ZSLCandidatesEvaluator(
+        candidates="types", candidates_kwargs={"types": types}, dataset="nations", filtered=False
+    )
+    model = DegreeRule(dataset.training)
+    triples = dataset.testing.mapped_triples[:1]
+    result = evaluator.evaluate(model, triples, use_tqdm=False)
+    # unfiltered, all seven entities of the one tail's kind compete
+    assert result.ranks.num_candidates.tolist() == [7]
+
+
+def test_a_multimodal_folder_provides_its_candidates(tmp_path):
+    (tmp_path / "train.tsv").write_text("a\tr\tb\nb\tr\tc\nc\tr\td\n")
+    (tmp_path / "test.tsv").write_text("a\tnew\tc\n")
+    (tmp_path / "candidates.json").write_text('{"new": ["b", "d"]}')
+    (tmp_path / "known_true.tsv").write_text("a\tnew\td\n")
+    evaluator = ZSLCandidatesEvaluator(dataset="multimodal", dataset_kwargs={"path": str(tmp_path)})
+    dataset = evaluator._label_kwargs["dataset"]
+    model = DistMult(triples_factory=dataset.training, embedding_dim=2, random_seed=0)
+    result = evaluator.evaluate(
+        model, dataset.testing.mapped_triples, additional_filter_triples=dataset.training.mapped_triples, use_tqdm=False
+    )
+    # c and b: d is known to be true
+    assert result.ranks.num_candidates.tolist() == [2]
+
+
+def test_bad_files(tmp_path):
+    path = tmp_path / "lists.json"
+    with pytest.raises(EvaluationError, match="no file of candidates"):
+        read_candidates(path)
+    path.write_text("{")
+    with pytest.raises(EvaluationError, match="is no JSON"):
+        read_candidates(path)
+    path.write_text("[]")
+    with pytest.raises(EvaluationError, match="holds a list"):
+        read_candidates(path)
