@@ -8,7 +8,7 @@ from pykeen.utils import get_batchnorm_modules
 from torch import nn
 
 from ..nn.imaginary import ResidualRegularizer
-from ..nn.indexed import MIN_TRIPLES, score_indexed, supports_indexed
+from ..nn.indexed import score_indexed, supports_indexed
 
 __all__ = [
     "IndexedScoringMixin",
@@ -65,8 +65,9 @@ class IndexedScoringMixin:
     interaction without a fast way, a regularizer, ...), the model's own way is taken.
     """
 
-    #: a batch with fewer triples is scored by the model's own way
-    indexed_scoring_min_triples: int = MIN_TRIPLES
+    #: a batch with fewer triples is scored by the model's own way. It is less than what :func:`score_indexed` asks for,
+    #: since each lookup of representations costs a gradient of the size of all of them
+    indexed_scoring_min_triples: int = 128
 
     def _representations_for_indexed_scoring(
         self, mode: InductiveMode | None
@@ -100,11 +101,5 @@ class IndexedScoringMixin:
         entities, ht = _unique_rows(entity_representation, hrt_batch[:, [0, 2]])
         relations, r = _unique_rows(relation_representation, hrt_batch[:, 1])
         local = torch.stack([ht[:, 0], r, ht[:, 1]], dim=-1)
-        scores = score_indexed(
-            self.interaction,  # type: ignore[attr-defined]
-            entities,
-            relations,
-            local,
-            min_triples=self.indexed_scoring_min_triples,
-        )
+        scores = score_indexed(self.interaction, entities, relations, local)  # type: ignore[attr-defined]
         return scores.unsqueeze(dim=-1)

@@ -13,6 +13,8 @@ from pykeen_mmkg.models import base
 from pykeen_mmkg.models.base import IndexedScoringMixin
 
 FACTORY = Nations().training
+#: two batches per epoch are enough to tell weights apart
+FEW = FACTORY.clone_and_exchange_triples(FACTORY.mapped_triples[:256])
 
 
 class IndexedModel(IndexedScoringMixin, ERModel):
@@ -32,12 +34,12 @@ def _train(cls: type[ERModel], interaction: str = "distmult", epochs: int = 2, *
     )
     loop = SLCWATrainingLoop(
         model=model,
-        triples_factory=FACTORY,
+        triples_factory=FEW,
         optimizer=torch.optim.Adagrad(model.parameters(), lr=0.1),
         negative_sampler_kwargs={"num_negs_per_pos": 16},
     )
     torch.manual_seed(1)
-    loop.train(FACTORY, num_epochs=epochs, batch_size=128, use_tqdm=False)
+    loop.train(FEW, num_epochs=epochs, batch_size=128, use_tqdm=False)
     return model
 
 
@@ -47,9 +49,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
     fast = base.score_indexed
 
-    def spy(interaction: Any, e: Any, r: Any, hrt: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+    def spy(interaction: Any, e: Any, r: Any, hrt: torch.Tensor) -> torch.Tensor:
         numbers.append(len(hrt))
-        return fast(interaction, e, r, hrt, **kwargs)
+        return fast(interaction, e, r, hrt)
 
     monkeypatch.setattr(base, "score_indexed", spy)
     return numbers
