@@ -126,6 +126,10 @@ class _Counter:
             self.buffer = torch.empty(scores.shape, dtype=torch.float32, device=scores.device)
         return compare(scores, true, out=self.buffer).sum(dim=1)
 
+    def options(self, scores: FloatTensor) -> LongTensor:
+        """Count the scores of each row that are not masked."""
+        return self._sum(torch.eq, scores, scores).long()
+
     def __call__(self, scores: FloatTensor, row: LongTensor, true: FloatTensor) -> tuple[LongTensor, LongTensor]:
         """Count, for each answer, the scores of its row that are greater, and those that are not smaller."""
         better, as_good = torch.empty_like(row), torch.empty_like(row)
@@ -146,20 +150,20 @@ def _ranks(
     # an answer that is masked (as known, or as no candidate of its own list) still competes with the others
     masked = scores[row, column].isnan().long()
     better, as_good = count(scores, row, true)
-    options = scores.shape[1] - scores.isnan().sum(dim=1)
-    return torch.stack([better + 1, as_good + masked, options[row] + masked])
+    return torch.stack([better + 1, as_good + masked, count.options(scores)[row] + masked])
 
 
 def default_batch_size(model: Model, device: torch.device, num_triples: int) -> int:
     """Return how many queries to score at once if the user does not say.
 
-    On a GPU: all of them, since the size is halved until it fits. On a CPU nothing catches a lack of memory, and an
-    interaction may need memory for batch size x number of entities x dimension: at least 32, as in PyKEEN, and 2^18
-    scores.
+    On a GPU: all of them, since the size is halved until it fits. On a CPU nothing catches a lack of memory: at least
+    32, as in PyKEEN, and 2^18 scores, since most interactions take memory for batch size x number of entities x
+    dimension; 2^20 scores for those of :mod:`pykeen_mmkg.nn.interaction`, which do not.
     """
     if device.type == "cuda":
         return num_triples
-    return max(32, 2**18 // model.num_entities)
+    lean = getattr(getattr(model, "interaction", None), "comparison", None) is not None
+    return max(32, (2**20 if lean else 2**18) // model.num_entities)
 
 
 @torch.inference_mode()
