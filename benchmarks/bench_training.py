@@ -7,6 +7,7 @@ negatives, Adagrad). The features of the multimodal model are random: they are t
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -37,31 +38,35 @@ class IndexedModel(IndexedScoringMixin, ERModel):
 
 
 def positives_per_second(
-    model: ERModel, training: TriplesFactory, positives: int, negatives: int, repeats: int, **optimizer: Any
-) -> float:
-    """Train for an epoch.
+    models: Sequence[ERModel], training: TriplesFactory, positives: int, negatives: int, repeats: int, **optimizer: Any
+) -> list[float]:
+    """Train models in turns, an epoch each, so that other work on the machine slows all of them.
 
-    :param model: the model
+    :param models: the models
     :param training: the training triples
     :param positives: how many of them to train on
     :param negatives: how many negatives for each
     :param repeats: the number of epochs; the fastest one counts
     :param optimizer: options of Adagrad
-    :return: positives per processor second
+    :return: positives per processor second, for each model
     """
     part = training.clone_and_exchange_triples(training.mapped_triples[:positives])
-    loop = SLCWATrainingLoop(
-        model=model,
-        triples_factory=part,
-        optimizer=torch.optim.Adagrad(model.get_grad_params(), lr=0.1, **optimizer),
-        negative_sampler_kwargs={"num_negs_per_pos": negatives},
-    )
-    times = []
+    loops = [
+        SLCWATrainingLoop(
+            model=model,
+            triples_factory=part,
+            optimizer=torch.optim.Adagrad(model.get_grad_params(), lr=0.1, **optimizer),
+            negative_sampler_kwargs={"num_negs_per_pos": negatives},
+        )
+        for model in models
+    ]
+    times: list[list[float]] = [[] for _ in loops]
     for epoch in range(1, repeats + 1):
-        start = time.process_time()
-        loop.train(part, num_epochs=epoch, batch_size=512, use_tqdm=False, continue_training=epoch > 1)
-        times.append(time.process_time() - start)
-    return part.num_triples / min(times)
+        for loop, seconds in zip(loops, times, strict=True):
+            start = time.process_time()
+            loop.train(part, num_epochs=epoch, batch_size=512, use_tqdm=False, continue_training=epoch > 1)
+            seconds.append(time.process_time() - start)
+    return [part.num_triples / min(seconds) for seconds in times]
 
 
 def main() -> None:
@@ -75,13 +80,12 @@ def main() -> None:
     prepare()
     training, _, _ = load(args.data)
     rows = []
-    indexed = 0.0
+    structural, structural_speed = None, 0.0
     for name, interaction, kwargs, entity, relation, target in MODELS:
         if args.only and name not in args.only:
             continue
-        speed = []
-        for cls, positives in ((ERModel, args.stock_positives), (IndexedModel, args.positives)):
-            model = cls(
+        models = [
+            cls(
                 triples_factory=training,
                 interaction=interaction,
                 interaction_kwargs=kwargs,
@@ -90,17 +94,21 @@ def main() -> None:
                 loss="softplus",
                 random_seed=0,
             )
-            repeats = 2 if cls is ERModel else args.repeats
-            speed.append(positives_per_second(model, training, positives, args.negatives, repeats))
-        rows.append(Row(name, "positives", *speed, target))
+            for cls in (ERModel, IndexedModel)
+        ]
+        (slow,) = positives_per_second(models[:1], training, args.stock_positives, args.negatives, 2)
+        (fast,) = positives_per_second(models[1:], training, args.positives, args.negatives, args.repeats)
+        rows.append(Row(name, "positives", slow, fast, target))
         if name == "DistMult":
-            indexed = speed[1]
+            structural, structural_speed = models[1], slow
             # the step of the optimizer is a good part of what is left
-            fused = positives_per_second(model, training, args.positives, args.negatives, args.repeats, fused=True)
-            rows.append(Row("DistMult, fused Adagrad", "positives", speed[0], fused))
+            (fused,) = positives_per_second(
+                models[1:], training, args.positives, args.negatives, args.repeats, fused=True
+            )
+            rows.append(Row("DistMult, fused Adagrad", "positives", slow, fused))
     title = f"PyKEEN's sLCWA loop, {args.negatives} negatives, d = {args.dim}, one thread"
     report(title, "PyKEEN", "indexed", rows)
-    if indexed:
+    if structural is not None:
         torch.manual_seed(0)
         labels = sorted(training.entity_to_id, key=training.entity_to_id.__getitem__)
         features = {
@@ -108,9 +116,11 @@ def main() -> None:
             for name in ("visual", "textual")
         }
         vlkge = VLKGE(triples_factory=training, embedding_dim=args.dim, features=features, random_seed=0)
-        fast = positives_per_second(vlkge, training, args.positives, args.negatives, args.repeats)
-        rows.append(Row("DistMult without features | VL-KGE", "positives", indexed, fast, 1 / 1.15))
-        rows.append(Row("PyKEEN's DistMult without features | VL-KGE", "positives", rows[0].slow, fast, 3.0))
+        without, fast = positives_per_second(
+            [structural, vlkge], training, args.positives, args.negatives, args.repeats
+        )
+        rows.append(Row("DistMult without features | VL-KGE", "positives", without, fast, 1 / 1.15))
+        rows.append(Row("PyKEEN's DistMult without features | VL-KGE", "positives", structural_speed, fast, 3.0))
         report("With visual and textual features", "left", "right", rows[-2:])
     finish(rows, args.check)
 

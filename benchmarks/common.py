@@ -95,8 +95,8 @@ def report(title: str, slow: str, fast: str, rows: list[Row]) -> None:
             row.name,
             f"{row.slow:,.0f}",
             f"{row.fast:,.0f}",
-            f"{row.ratio:.1f} x" if row.ratio < 10 else f"{row.ratio:.0f} x",
-            "" if row.target is None else f"{row.target:g} x",
+            f"{row.ratio:.2g} x" if row.ratio < 10 else f"{row.ratio:.0f} x",
+            "" if row.target is None else f"{row.target:.3g} x",
             "" if row.target is None else "missed" if row.failed else "met",
             row.unit,
         )
