@@ -185,8 +185,8 @@ class MRE(PairScoredModel):
         unknown = set(modalities) - {VISUAL, TEXTUAL}
         if unknown or not modalities:
             raise MultimodalError(
-                f"MRE needs images or texts of the entities; modalities must be some of ['visual', 'textual'] and have a "
-                f"source. Got {list(modalities)}."
+                f"MRE needs images or texts of the entities; modalities must be some of ['visual', 'textual'] and have "
+                f"a source. Got {list(modalities)}."
             )
         labels = labels_of(triples_factory, "entity")
         return AlignedRepresentation(

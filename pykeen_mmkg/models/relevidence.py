@@ -25,8 +25,8 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
     """Scores a triple by the evidence of the training graph, read in the light of the relation's description.
 
     See :class:`~pykeen_mmkg.nn.evidence.PairEvidence` for the formula. A relation's own triples never count as evidence
-    for it, neither in training nor afterwards, so that every relation is treated as an unseen one, and a relation can be
-    added by its description alone (:meth:`add_relation`). There are no embeddings; what is trained is shared by all
+    for it, neither in training nor afterwards, so that every relation is treated as an unseen one, and a relation can
+    be added by its description alone (:meth:`add_relation`). There are no embeddings; what is trained is shared by all
     relations, and small.
 
     It learns to rank tails: train it with :class:`~pykeen_mmkg.training.episodic.EpisodicTrainingLoop` (a few hundred
@@ -119,7 +119,7 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
         evidence = tuple(EVIDENCE if evidence is None else evidence)
         words = None
         if "words" in evidence and sources.entities is not None:
-            table = sources.table("entity").align(names)
+            table = sources.table("entity", names)
             words = WordOverlap(table.names, table.descriptions)
         graph = EvidenceGraph(
             triples_factory.mapped_triples,

@@ -1,7 +1,7 @@
 """What the training graph says about a pair of entities, read in the light of a relation's description.
 
-A relation without a training triple cannot be looked up. But the graph is full of relations that can: which of them link
-the pair, which lead from one to the other over a third entity, which have such heads and such tails? How much each of
+A relation without a training triple cannot be looked up. But the graph is full of relations that can: which of them
+link the pair, which lead from one to the other over a third entity, which have such heads and such tails? How much each of
 them tells about the new relation is judged from the texts. The parameters are shared by all relations, so they are
 trained on the seen ones, each of which is treated as if it had no triple, and hold for unseen ones.
 """
@@ -59,8 +59,8 @@ def nearest_texts(vectors: FloatTensor, mask: BoolTensor, k: int, chunk: int = 5
 class EvidenceGraph(nn.Module):
     """The training triples as lists of links per entity, in both directions.
 
-    A directed relation is ``r`` where the entity is the head, and ``R + r`` where it is the tail. Links of similar texts
-    come as two further directed relations, ``2 R`` and ``2 R + 1``. Nothing here is trained or written to a state dict.
+    A directed relation is ``r`` where the entity is the head, and ``R + r`` where it is the tail. Links of similar
+    texts come as two further directed relations, ``2 R`` and ``2 R + 1``. Nothing here is trained or written to a state dict.
     """
 
     pointer: LongTensor
@@ -117,7 +117,7 @@ class EvidenceGraph(nn.Module):
         self.register_buffer(name, torch.cat([count.new_zeros(1), count.cumsum(0)]), persistent=False)
 
     def links(self, entities: LongTensor) -> tuple[LongTensor, LongTensor, LongTensor]:
-        """Return the links of the entities: position in `entities`, neighbour, directed relation; shape: ``(m,)`` each."""
+        """Return the links: position in `entities`, neighbour, directed relation; shape: ``(m,)`` each."""
         first, length = self.pointer[entities], self.pointer[entities + 1] - self.pointer[entities]
         rows = _ranges(first, length)
         position = torch.repeat_interleave(torch.arange(len(entities), device=entities.device), length)

@@ -33,8 +33,8 @@ def _redraw(module: nn.Linear) -> None:
 class SelfTrained(nn.Module):
     """A module that trains its parameters itself, out of the reach of the training loop's optimizer.
 
-    A step is taken in :meth:`post_parameter_update`, which every loop of PyKEEN calls after its own step. The optimizers'
-    states are part of the state dict, so that a run that was interrupted goes on bit by bit.
+    A step is taken in :meth:`post_parameter_update`, which every loop of PyKEEN calls after its own step. The
+    optimizers' states are part of the state dict, so that a run that was interrupted goes on bit by bit.
     """
 
     #: whether a step of the loop is followed by one of this module; a two-phase loop switches it off in between
@@ -104,7 +104,7 @@ class Real(NamedTuple):
 
 
 class Generator(nn.Module):
-    r"""A vector from a text and noise, :math:`G(\mathbf{x}, \mathbf{z}) = \mathrm{LayerNorm}(W_2 W_1 W_0 [\mathbf{z}; \mathbf{x}])`."""
+    r"""A vector from a text and noise: :math:`\mathrm{LayerNorm}(W_2 W_1 W_0 [\mathbf{z}; \mathbf{x}])`."""
 
     def __init__(
         self, text_dim: int, dim: int, noise_dim: int = 15, normalize: bool = True, spectral: bool = True
@@ -146,9 +146,9 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     r"""The discriminator: a realness and a class score.
 
-    :math:`m(\mathbf{x}) = \mathrm{LayerNorm}(\mathrm{LeakyReLU}(W\mathbf{x}))`; the realness is :math:`V m(\mathbf{x})`,
-    the class score :math:`m(\mathbf{x}) \cdot m(\mathbf{c}_y)` with the centroid of the class. Both maps have a spectral
-    norm of one.
+    :math:`m(\mathbf{x}) = \mathrm{LayerNorm}(\mathrm{LeakyReLU}(W\mathbf{x}))`; the realness is
+    :math:`V m(\mathbf{x})`, the class score :math:`m(\mathbf{x}) \cdot m(\mathbf{c}_y)` with the centroid of the class. Both maps have a
+    spectral norm of one.
     """
 
     def __init__(self, dim: int) -> None:
@@ -186,7 +186,8 @@ class GenerativeLearner(SelfTrained):
 
     .. math::
 
-        L_D &= -\mathbb{E}\,D(x) + \mathbb{E}\,D(G) + 10\,\mathrm{GP} + \tfrac12 \mathrm{hinge}(x) + \tfrac12 \mathrm{hinge}(G)\\
+        L_D &= -\mathbb{E}\,D(x) + \mathbb{E}\,D(G) + 10\,\mathrm{GP}
+            + \tfrac12 \mathrm{hinge}(x) + \tfrac12 \mathrm{hinge}(G)\\
         L_G &= -\mathbb{E}\,D(G) + \mathrm{hinge}(G) + \lambda \|\mathbb{E}_z G(r, z) - \mathbf{c}_r\|_2
 
     With ``adversarial=False`` only the pivot, the last term, is left, which is a regression from texts to vectors. The
@@ -302,8 +303,8 @@ class GenerativeLearner(SelfTrained):
 class GeneratedRelationRepresentation(SelfTrained, Representation):
     r"""Seen relations have their trained vector, unseen ones the mean of generated ones.
 
-    To be used with any interaction. The generator learns, after each step of the training loop, to map the text of a seen
-    relation to its vector as it is then; see :class:`GenerativeLearner`. What is real is the trained vector, with a
+    To be used with any interaction. The generator learns, after each step of the training loop, to map the text of a
+    seen relation to its vector as it is then; see :class:`GenerativeLearner`. What is real is the trained vector, with a
     little normal noise, since there is only one of each relation.
 
     ---
@@ -343,15 +344,15 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
         :param batch_size: the number of relations in a step of the generator
         :param num_real: the number of samples of each of them
         :param spread: the standard deviation of the noise around trained vectors, relative to theirs
-        :param learner_kwargs: keyword arguments of :class:`GenerativeLearner`; unless said otherwise ``normalize=False``,
-            ``spectral=False``, so that vectors of any scale can be imitated
+        :param learner_kwargs: keyword arguments of :class:`GenerativeLearner`; unless said otherwise
+            ``normalize=False`` and ``spectral=False``, so that vectors of any scale can be imitated
         :param kwargs: keyword arguments of :class:`~pykeen.nn.representation.Representation`
         :raises DataError: if the texts or the mask are missing or do not fit
         """
         if texts is None or seen is None:
             raise DataError(
-                "GeneratedRelationRepresentation needs `texts`, the text vectors of all relations, and `seen`, which of "
-                "them have training triples."
+                "GeneratedRelationRepresentation needs `texts`, the text vectors of all relations, and `seen`, which "
+                "of them have training triples."
             )
         texts, seen = torch.as_tensor(texts).float(), torch.as_tensor(seen).bool()
         if texts.ndim != 2 or len(texts) != len(seen) or (max_id is not None and max_id != len(seen)):

@@ -15,12 +15,13 @@ _WORD = re.compile(r"\w+")
 
 
 class WordOverlap:
-    """The share of the words of a name, weighted by rarity, that occur in another entity's name and description.
+    r"""The share of the words of a name, weighted by rarity, that occur in another entity's name and description.
 
     .. math::
 
-        o(a, b) = \\frac{\\sum_{v \\in \\mathrm{name}(a) \\cap \\mathrm{text}(b)} i_v}{\\sum_{v \\in \\mathrm{name}(a)} i_v}
-        \\qquad i_v = \\log\\frac{n}{\\mathrm{df}(v)}
+        o(a, b) = \frac{\sum_{v \in \mathrm{name}(a) \cap \mathrm{text}(b)} i_v}
+                       {\sum_{v \in \mathrm{name}(a)} i_v}
+        \qquad i_v = \log\frac{n}{\mathrm{df}(v)}
 
     "Denton is a city in the U.S. state of Texas" mentions all of the name "Texas".
     """

@@ -12,6 +12,7 @@ from pykeen.triples.instances import BaseBatchedSLCWAInstances, SLCWABatch
 from torch.utils.data import DataLoader
 
 from ..errors import MultimodalError
+from .competitors import PoolNegativeSampler, type_pools
 
 __all__ = ["EpisodicTrainingLoop", "RelationBalancedInstances"]
 
@@ -60,8 +61,8 @@ class RelationBalancedInstances(BaseBatchedSLCWAInstances):
 class EpisodicTrainingLoop(SLCWATrainingLoop):
     """The sLCWA loop in short epochs over batches of a few relations each, with corrupted tails.
 
-    What is learned from seen relations is to hold for unseen ones: a relation with 15,000 triples says little more about
-    relations than one with 500, so relations are drawn first, see :class:`RelationBalancedInstances`.
+    What is learned from seen relations is to hold for unseen ones: a relation with 15,000 triples says little more
+    about relations than one with 500, so relations are drawn first, see :class:`RelationBalancedInstances`.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
         relations_per_batch: int = 4,
         exponent: float = 0.5,
         cap: int = 1000,
+        competitors: str = "all",
         **kwargs: Any,
     ) -> None:
         """Initialize the training loop.
@@ -84,17 +86,26 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
         :param relations_per_batch: see :class:`RelationBalancedInstances`
         :param exponent: see :class:`RelationBalancedInstances`
         :param cap: see :class:`RelationBalancedInstances`
+        :param competitors: the tails that negatives are drawn from, unless there is a sampler: ``all`` entities, or
+            those of the ``types`` of the relation's tails, with labels such as NELL's ``concept:TYPE:name``
         :param kwargs: keyword arguments of :class:`pykeen.training.SLCWATrainingLoop`
-        :raises MultimodalError: if a number is not positive
+        :raises MultimodalError: if a number is not positive, or the competitors are unknown
         """
         if min(num_batches, relations_per_batch, cap) < 1:
             raise MultimodalError("num_batches, relations_per_batch and cap must be at least 1.")
+        if competitors not in ("all", "types") or (competitors == "types" and negative_sampler is not None):
+            raise MultimodalError(
+                f"competitors must be 'all' or, without a negative_sampler, 'types'; got {competitors!r}."
+            )
         defaults: Mapping[str, Any] = dict(num_negs_per_pos=64, filtered=True, filterer="python-set")
-        if negative_sampler in (None, "basic"):
+        if competitors == "types":
+            negative_sampler = PoolNegativeSampler
+        elif negative_sampler in (None, "basic"):
             defaults = {**defaults, "corruption_scheme": ("tail",)}
         if not isinstance(negative_sampler, NegativeSampler):
             negative_sampler_kwargs = {**defaults, **(negative_sampler_kwargs or {})}
         super().__init__(negative_sampler=negative_sampler, negative_sampler_kwargs=negative_sampler_kwargs, **kwargs)
+        self.competitors = competitors
         self.episodes = dict(
             num_batches=num_batches, relations_per_batch=relations_per_batch, exponent=exponent, cap=cap
         )
@@ -112,12 +123,15 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
         if sampler is not None:
             raise MultimodalError("The episodic loop draws its batches itself; leave `sampler` out.")
         kwargs.pop("shuffle", None)
+        sampler_kwargs = self.negative_sampler_kwargs
+        if self.competitors == "types":
+            sampler_kwargs = {**(sampler_kwargs or {}), "pools": type_pools(triples_factory)}
         instances = RelationBalancedInstances.from_triples_factory(
             triples_factory,
             batch_size=batch_size,
             drop_last=drop_last,
             negative_sampler=self.negative_sampler,
-            negative_sampler_kwargs=self.negative_sampler_kwargs,
+            negative_sampler_kwargs=sampler_kwargs,
             loss_weighter=self.loss_weighter,
             loss_weighter_kwargs=self.loss_weighter_kwargs,
             **self.episodes,
