@@ -386,7 +386,12 @@ class Study:
             if protocol.name != protocol.protocol:
                 title += f", {protocol.name}"
             split = "" if protocol.split == "testing" else f", split `{protocol.split}`"
-            parts += [f"## {title}{split}", "", pandas.DataFrame(rows).to_markdown(index=False), ""]
+            parts += [
+                f"## {title}{split}",
+                "",
+                pandas.DataFrame(rows).to_markdown(index=False, disable_numparse=True),
+                "",
+            ]
         parts += [
             "Mean ± sample deviation over seeds. Δ MRR: difference to the reference row, with the bootstrap interval "
             "over test triples; "
@@ -526,8 +531,7 @@ def run_cell(cell: Cell, path: str | Path) -> None:
     config.setdefault("random_seed", cell.seed)
     result = pipeline(dataset=dataset, **config)
     results = {}
-    given = cell.config.get("evaluation_kwargs") or {}
-    options = {key: given[key] for key in ("batch_size", "slice_size") if key in given}
+    options = {"use_tqdm": False, **(cell.config.get("evaluation_kwargs") or {})}
     for protocol in protocols:
         if shared and protocol is first:
             metrics = result.metric_results
@@ -538,7 +542,7 @@ def run_cell(cell: Cell, path: str | Path) -> None:
                 protocol.protocol,
                 protocol.protocol_kwargs,
                 split=protocol.split,
-                **{"use_tqdm": False, **options, **protocol.kwargs},
+                **{**options, **protocol.kwargs},
             )
         assert isinstance(metrics, ProtocolMetricResults) and metrics.ranks is not None
         results[protocol.name] = {

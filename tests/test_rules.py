@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pykeen.datasets.base import EagerDataset
 from pykeen.pipeline import pipeline
@@ -33,6 +33,7 @@ def _all_queries():
 
 
 @given(TRIPLES)
+@settings(deadline=None)
 def test_inverse_relations_equal_the_loop(triples):
     inverse, share = opposite_relations(torch.tensor(triples), 3)
     facts = set(triples)
@@ -44,6 +45,7 @@ def test_inverse_relations_equal_the_loop(triples):
 
 
 @given(TRIPLES)
+@settings(deadline=None)
 def test_duplicate_relations_and_rule_equal_the_loop(triples):
     same, share = opposite_relations(torch.tensor(triples), 3, "same")
     facts = set(triples)
@@ -63,6 +65,7 @@ def test_duplicate_relations_and_rule_equal_the_loop(triples):
 
 
 @given(TRIPLES, st.booleans())
+@settings(deadline=None)
 def test_lookup_rules_equal_the_loop(triples, create_inverse_triples):
     facts = set(triples)
     factory = _factory(triples, create_inverse_triples=create_inverse_triples)
@@ -77,6 +80,7 @@ def test_lookup_rules_equal_the_loop(triples, create_inverse_triples):
 
 
 @given(TRIPLES)
+@settings(deadline=None)
 def test_degree_rule_equals_the_loop(triples):
     model = DegreeRule(_factory(triples))
     everywhere = DegreeRule(_factory(triples), per_relation=False)

@@ -355,6 +355,9 @@ class VLKGEAuthorEvaluator(ProtocolEvaluator):
     from the ranking, so figures are higher than those of ``standard``: use it to compare with the published ones, and
     show ``standard`` beside it.
 
+    The official filter is made of all splits. So is this one when the pipeline evaluates the test triples; in early
+    stopping PyKEEN hands over training and validation only.
+
     Where scores tie, the official code takes the position after sorting, which depends on the sorting algorithm; the
     realistic rank here is its mean over all orders of the tied entities.
     """

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pykeen_mmkg.evaluation.ragged import Ragged, TargetIndex, query_columns
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=5), min_size=1, max_size=6), st.data())
+@settings(deadline=None)
 def test_rows_of_lists(lists, data):
     ragged = Ragged.from_lists([torch.tensor(part, dtype=torch.long) for part in lists])
     ids = data.draw(st.lists(st.integers(-1, len(lists) - 1), max_size=8))
@@ -22,6 +23,7 @@ def test_rows_of_lists(lists, data):
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 5)), max_size=30),
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=8),
 )
+@settings(deadline=None)
 def test_answers_of_queries(triples, queries):
     # the queries go beyond the ids of the triples
     tensor = torch.tensor(triples, dtype=torch.long).view(-1, 3)
