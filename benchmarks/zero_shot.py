@@ -41,6 +41,8 @@ SMALL = dict(learner_dim=128, consolidator_kwargs=dict(num_bases=8))
 PUBLISHED = dict(adversarial=True, noise_dim=15, spectral=True)
 #: what the episodic loop does differently on NELL-ZS
 NELL_LOOP: dict[str, Any] = dict(competitors="types")
+#: selected on the dev relations
+NELL_KWARGS: dict[str, Any] = dict(similar_texts=5)
 #: the rows: name -> (model, its keyword arguments, the rest of the pipeline's arguments)
 ROWS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "tail degree": ("degreerule", {}, NOTHING),
@@ -138,6 +140,7 @@ def run(
     if rest.get("training_loop") == "episodic" and not fb:
         # the competitors on NELL-ZS are of the answer's type
         rest["training_loop_kwargs"].update(NELL_LOOP)
+        model_kwargs = {**NELL_KWARGS, **model_kwargs}
     rest.setdefault("training_loop_kwargs", {}).update(json.loads(loop))
     if not rest["training_loop_kwargs"]:
         del rest["training_loop_kwargs"]

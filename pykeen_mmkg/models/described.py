@@ -42,6 +42,7 @@ class DescribedRelations(nn.Module):
     """The text vectors of relations, and those of relations that were added after training."""
 
     vectors: FloatTensor
+    mean: FloatTensor
     added: FloatTensor
 
     def __init__(self, labels: Sequence[str], vectors: FloatTensor, mean: FloatTensor, fingerprint: str | None) -> None:

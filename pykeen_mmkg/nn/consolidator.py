@@ -1,12 +1,12 @@
 """Entity vectors out of text, images and the training graph: the first two components of MRE."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from docdata import parse_docdata
 from pykeen.nn.representation import Embedding, Representation
-from pykeen.typing import FloatTensor, LongTensor, MappedTriples
+from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
 from torch import nn
 from torch.nn import functional
 
@@ -66,17 +66,21 @@ class AlignedRepresentation(CachedRepresentation):
         self._loss: FloatTensor | None = None
 
     def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
-        vectors = [part(indices) for part in self.parts.values()]
-        masks = [part.mask if indices is None else part.mask[indices] for part in self.parts.values()]
+        vectors: list[FloatTensor] = []
+        masks: list[BoolTensor] = []
+        for part in self.parts.values():
+            mask = cast(FeatureRepresentation, part).mask
+            vectors.append(part(indices))
+            masks.append(mask if indices is None else mask[indices])
         if self.free is not None:
             vectors.append(self.free(indices))
             masks.append(torch.ones_like(masks[0]))
         if self.training and torch.is_grad_enabled() and len(self.parts) == 2:
-            self._align(*vectors[:2], mask=masks[0] & masks[1])
-        mask = torch.stack(masks).to(vectors[0])[..., None]
-        return (torch.stack(vectors) * mask).sum(0) / mask.sum(0).clamp(min=1)
+            self._align(vectors[0], vectors[1], masks[0] & masks[1])
+        weight = torch.stack(masks).to(vectors[0])[..., None]
+        return (torch.stack(vectors) * weight).sum(0) / weight.sum(0).clamp(min=1)
 
-    def _align(self, one: FloatTensor, other: FloatTensor, mask: torch.Tensor) -> None:
+    def _align(self, one: FloatTensor, other: FloatTensor, mask: BoolTensor) -> None:
         if int(mask.sum()) < 2:
             return
         similarity = functional.normalize(one[mask], dim=-1) @ functional.normalize(other[mask], dim=-1).T
@@ -111,6 +115,11 @@ class SampledRGCNRepresentation(CachedRepresentation):
         link: https://arxiv.org/abs/1703.06103
         arxiv: 1703.06103
     """
+
+    neighbor: LongTensor
+    relation: LongTensor
+    count: LongTensor
+    start: LongTensor
 
     def __init__(
         self,

@@ -1,9 +1,9 @@
 """What the training graph says about a pair of entities, read in the light of a relation's description.
 
 A relation without a training triple cannot be looked up. But the graph is full of relations that can: which of them
-link the pair, which lead from one to the other over a third entity, which have such heads and such tails? How much each of
-them tells about the new relation is judged from the texts. The parameters are shared by all relations, so they are
-trained on the seen ones, each of which is treated as if it had no triple, and hold for unseen ones.
+link the pair, which lead from one to the other over a third entity, which have such heads and such tails?
+How much each of them tells about the new relation is judged from the texts. The parameters are shared by all relations, so
+they are trained on the seen ones, each of which is treated as if it had no triple, and hold for unseen ones.
 """
 
 from collections.abc import Sequence
@@ -60,7 +60,8 @@ class EvidenceGraph(nn.Module):
     """The training triples as lists of links per entity, in both directions.
 
     A directed relation is ``r`` where the entity is the head, and ``R + r`` where it is the tail. Links of similar
-    texts come as two further directed relations, ``2 R`` and ``2 R + 1``. Nothing here is trained or written to a state dict.
+    texts come as two further directed relations, ``2 R`` and ``2 R + 1``. Nothing here is trained or kept in a
+    state dict.
     """
 
     pointer: LongTensor
@@ -217,6 +218,14 @@ class PairEvidence(nn.Module):
     <https://doi.org/10.1016/S0378-8733(03)00009-1>`_).
     """
 
+    entities: FloatTensor
+    relations: FloatTensor
+    near: FloatTensor
+    far: FloatTensor
+    keys: FloatTensor
+    static: FloatTensor
+    band: FloatTensor
+
     def __init__(
         self,
         graph: EvidenceGraph,
@@ -335,6 +344,7 @@ class PairEvidence(nn.Module):
         x = self.weights(self.dropout(functional.relu(x)))
         weight = functional.softplus(x[..., : 4 * self.k] - 1) * allowed[..., None]
         share = torch.softmax(x[..., 4 * self.k :].masked_fill(~allowed[..., None], -1e4), dim=1)
+        share = share * allowed[..., None]  # where no other relation is left, the softmax would spread over all
         similar = functional.softplus(self.similar)
         similar = torch.cat([similar.new_zeros(2, self.k), similar], dim=-1)
         return torch.cat([weight, similar.expand(len(heads), -1, -1)], dim=1), share

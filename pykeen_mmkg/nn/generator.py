@@ -19,13 +19,14 @@ from ..errors import DataError, MultimodalError
 __all__ = ["GeneratedRelationRepresentation", "GenerativeLearner", "Generator", "Critic", "Real", "SelfTrained"]
 
 
-def _redraw(module: nn.Linear) -> None:
+def _redraw(module: nn.Module) -> None:
     """Draw a weight anew, behind a parametrization, too: torch's own way would draw a copy."""
+    assert isinstance(module, nn.Linear)
     weight = torch.empty_like(module.weight)
     nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
     with torch.no_grad():
         if is_parametrized(module, "weight"):
-            module.weight = weight
+            module.weight = weight  # type: ignore[assignment]
         else:
             module.weight.copy_(weight)
 
@@ -147,8 +148,8 @@ class Critic(nn.Module):
     r"""The discriminator: a realness and a class score.
 
     :math:`m(\mathbf{x}) = \mathrm{LayerNorm}(\mathrm{LeakyReLU}(W\mathbf{x}))`; the realness is
-    :math:`V m(\mathbf{x})`, the class score :math:`m(\mathbf{x}) \cdot m(\mathbf{c}_y)` with the centroid of the class. Both maps have a
-    spectral norm of one.
+    :math:`V m(\mathbf{x})`, the class score :math:`m(\mathbf{x}) \cdot m(\mathbf{c}_y)` with the centroid of the class.
+    Both maps have a spectral norm of one.
     """
 
     def __init__(self, dim: int) -> None:
@@ -196,6 +197,8 @@ class GenerativeLearner(SelfTrained):
     .. [cai2024] Cai *et al.* (2024) `Zero-Shot Relational Learning for Multimodal Knowledge Graphs
        <https://arxiv.org/abs/2404.06220>`_
     """
+
+    noise: FloatTensor
 
     def __init__(
         self,
@@ -304,8 +307,8 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
     r"""Seen relations have their trained vector, unseen ones the mean of generated ones.
 
     To be used with any interaction. The generator learns, after each step of the training loop, to map the text of a
-    seen relation to its vector as it is then; see :class:`GenerativeLearner`. What is real is the trained vector, with a
-    little normal noise, since there is only one of each relation.
+    seen relation to its vector as it is then; see :class:`GenerativeLearner`. What is real is the trained vector, with
+    a little normal noise, since there is only one of each relation.
 
     ---
     name: Generated Relations
@@ -316,6 +319,7 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
         arxiv: 2001.02332
     """
 
+    base: Representation
     seen: BoolTensor
     texts: FloatTensor
 
@@ -359,26 +363,28 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
             raise DataError(f"texts {tuple(texts.shape)}, seen {tuple(seen.shape)} and max_id={max_id} do not fit.")
         if int(seen.sum()) < 2:
             raise DataError("A generator needs at least two seen relations to learn from.")
-        from pykeen.nn.representation import representation_resolver  # late: its module may still be loading
+        from pykeen.nn import representation_resolver  # late: its package may still be loading
 
-        if not isinstance(base, Representation):
+        if isinstance(base, Representation):
+            trained = base
+        else:
             base_kwargs = {"shape": shape, **(base_kwargs or {})}
-            base = representation_resolver.make(base or Embedding, base_kwargs, max_id=len(seen))
+            trained = representation_resolver.make(base or Embedding, base_kwargs, max_id=len(seen))
         if shape is None:
-            shape = base.shape
+            shape = trained.shape
         # neither the mixin nor the representation calls the other's constructor
         Representation.__init__(self, max_id=len(seen), shape=shape, **kwargs)
         self._optimizers, self._pending = {}, {}
-        if base.max_id != len(seen) or tuple(base.shape) != tuple(self.shape):
+        if trained.max_id != len(seen) or tuple(trained.shape) != tuple(self.shape):
             raise DataError(
-                f"The base has {base.max_id} vectors of shape {tuple(base.shape)}; expected {len(seen)} of "
+                f"The base has {trained.max_id} vectors of shape {tuple(trained.shape)}; expected {len(seen)} of "
                 f"{tuple(self.shape)}."
             )
-        self.base = base
+        self.base = trained
         self.batch_size, self.num_real, self.spread = batch_size, num_real, spread
         self.register_buffer("seen", seen, persistent=False)
         self.register_buffer("texts", texts, persistent=False)
-        width = int(torch.tensor(tuple(self.shape)).prod()) * (2 if base.is_complex else 1)
+        width = math.prod(self.shape) * (2 if trained.is_complex else 1)
         defaults = dict(normalize=False, spectral=False, adversarial=False, lr=1e-3)
         self.learner = GenerativeLearner(texts.shape[-1], width, **{**defaults, **(learner_kwargs or {})})
         self.learner.joint = False  # it is driven from here

@@ -17,10 +17,17 @@ class PairLearner(SelfTrained):
     r"""Relations as points among the vectors of pairs.
 
     First the extractor learns that pairs of one relation are alike (episodes of one relation each: the score of a pair
-    is its dot product with the mean of a few support pairs; hinge loss against pairs with another tail). Then the centroid
-    :math:`\mathbf{c}_r` of the pairs of each seen relation is computed, and the generator learns to hit it from the
-    description. A triple is scored by :math:`\frac1K \sum_k \cos(E(h, t), G(\mathbf{x}_r, \mathbf{z}_k))`.
+    is its dot product with the mean of a few support pairs; hinge loss against pairs with another tail). Then the
+    centroid :math:`\mathbf{c}_r` of the pairs of each seen relation is computed, and the generator learns to hit it
+    from the description. A triple is scored by :math:`\frac1K \sum_k \cos(E(h, t), G(\mathbf{x}_r, \mathbf{z}_k))`.
     """
+
+    triples: LongTensor
+    count: LongTensor
+    start: LongTensor
+    ids: LongTensor
+    centroids: FloatTensor
+    steps: LongTensor
 
     def __init__(
         self,

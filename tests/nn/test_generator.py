@@ -1,0 +1,144 @@
+"""Generated relation vectors."""
+
+import copy
+
+import pytest
+import torch
+from pykeen.datasets import Nations
+from pykeen.models import DistMult, ERModel
+from pykeen.training import SLCWATrainingLoop
+
+from pykeen_mmkg.errors import DataError, MultimodalError
+from pykeen_mmkg.nn.generator import Critic, GeneratedRelationRepresentation, GenerativeLearner, Real
+
+TEXT, DIM, R = 6, 4, 10
+
+
+def _representation(**kwargs: object) -> GeneratedRelationRepresentation:
+    torch.manual_seed(0)
+    seen = torch.arange(R) < 7
+    return GeneratedRelationRepresentation(texts=torch.randn(R, TEXT), seen=seen, shape=DIM, **kwargs)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("adversarial", [False, True])
+def test_seen_relations_keep_their_vector(adversarial: bool) -> None:
+    """Seen: the base's row. Unseen: the mean of seeded samples, the same at each call."""
+    x = _representation(learner_kwargs={"adversarial": adversarial})
+    x.eval()
+    with torch.no_grad():
+        table = x(None)
+        assert torch.equal(table[:7], x.base(torch.arange(7)))
+        expected = x.learner.sample(x.texts[7:]).mean(1)
+        assert torch.allclose(table[7:], expected)
+        assert torch.equal(x(torch.tensor([[8, 1], [0, 9]])), table[torch.tensor([[8, 1], [0, 9]])])
+
+
+def test_the_generator_learns_the_trained_vectors() -> None:
+    """A linear relation between texts and vectors is found, and holds for unseen relations."""
+    torch.manual_seed(0)
+    texts, true = torch.randn(60, TEXT), torch.randn(TEXT, DIM)
+    x = GeneratedRelationRepresentation(
+        texts=texts, seen=torch.arange(60) < 50, shape=DIM, spread=0.0, learner_kwargs={"lr": 0.01, "noise_dim": 0}
+    )
+    with torch.no_grad():
+        x.base._embeddings.weight.copy_(texts @ true)
+    base = x.base._embeddings.weight.clone()
+    x.train()
+    for _ in range(600):
+        x.post_parameter_update()
+    assert torch.equal(base, x.base._embeddings.weight), "the generator must not move what it imitates"
+    assert all(p.grad is None for p in x.parameters()), "no gradient may be left for another optimizer"
+    error = (x(torch.arange(50, 60)) - texts[50:] @ true).norm() / (texts[50:] @ true).norm()
+    assert error < 0.2
+
+
+def test_losses_are_their_formulas() -> None:
+    """The critic's hinge by a loop, with the critic's own features."""
+    torch.manual_seed(0)
+    critic = Critic(DIM).eval()
+    x, own, other = torch.randn(2, 3, DIM), torch.randn(2, 1, DIM), torch.randn(2, 1, DIM)
+    with torch.no_grad():
+        total = 0.0
+        for i in range(2):
+            for j in range(3):
+                m, a, b = (critic.features(v) for v in (x[i, j], own[i, 0], other[i, 0]))
+                total += max(0.0, 5.0 - float(m @ a) + float(m @ b))
+        assert float(critic.hinge(x, own, other, 5.0)) == pytest.approx(total / 6, abs=1e-5)
+
+
+def test_spectral_norms_and_reset() -> None:
+    """The maps of the published generator have a spectral norm of one, and a reset draws them anew."""
+    torch.manual_seed(0)
+    learner = GenerativeLearner(TEXT, DIM)
+    learner.train()
+    for _ in range(30):
+        learner.generator(torch.randn(2, TEXT), torch.randn(2, 15))
+    learner.eval()
+    weights = [module.weight.detach() for module in learner.generator.maps]  # type: ignore[union-attr]
+    assert all(torch.linalg.matrix_norm(w, 2) == pytest.approx(1.0, abs=0.05) for w in weights)
+    before = learner.generator.maps[0].weight.detach().clone()  # type: ignore[union-attr, operator]
+    learner.generator.reset_parameters()
+    assert not torch.allclose(before, learner.generator.maps[0].weight)  # type: ignore[arg-type]
+
+
+def test_state_goes_on_bit_by_bit() -> None:
+    """Saving and loading in between changes nothing; without the optimizers' states it would."""
+
+    def real() -> Real:
+        return Real(torch.randn(3, 4, DIM), torch.randn(3, DIM), torch.randn(3, TEXT), torch.randn(3, DIM))
+
+    torch.manual_seed(0)
+    one = GenerativeLearner(TEXT, DIM, lr=0.01)
+    for _ in range(5):
+        one.learn(real)
+    torch.manual_seed(1)
+    other = GenerativeLearner(TEXT, DIM, lr=0.01)
+    other.load_state_dict(copy.deepcopy(one.state_dict()))
+    for learner in (one, other):
+        torch.manual_seed(2)
+        for _ in range(5):
+            learner.learn(real)
+    for (name, a), b in zip(one.named_parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_any_interaction() -> None:
+    """In an ERModel with an unchanged loop: unseen relations have a vector, and the main optimizer leaves it alone."""
+    factory = Nations().training
+    texts = torch.randn(factory.num_relations, TEXT, generator=torch.Generator().manual_seed(0))
+    mask = factory.mapped_triples[:, 1] < 50
+    training = factory.clone_and_exchange_triples(factory.mapped_triples[mask][:300])
+    seen = torch.zeros(factory.num_relations, dtype=torch.bool)
+    seen[training.mapped_triples[:, 1]] = True
+    representation = GeneratedRelationRepresentation(texts=texts, seen=seen, shape=DIM)
+    model = ERModel(
+        triples_factory=training,
+        interaction="distmult",
+        entity_representations_kwargs={"shape": DIM},
+        relation_representations=representation,
+        random_seed=0,
+    )
+    unseen = (~seen).nonzero().view(-1)
+    loop = SLCWATrainingLoop(model=model, triples_factory=training)
+    # the first epoch begins with a reset of all parameters
+    loop.train(training, num_epochs=1, batch_size=64, use_tqdm=False, clear_optimizer=False)
+    untouched = representation.base._embeddings.weight[unseen].clone()
+    before = representation(unseen).clone()
+    loop.train(training, num_epochs=3, batch_size=64, use_tqdm=False, continue_training=True)
+    assert torch.equal(untouched, representation.base._embeddings.weight[unseen])
+    assert not torch.allclose(before, representation(unseen))
+    assert isinstance(model, ERModel) and not isinstance(model, DistMult)
+    scores = model.predict_t(torch.tensor([[0, int(unseen[0])]]))
+    assert torch.isfinite(scores).all() and scores.std() > 0
+
+
+def test_errors() -> None:
+    """What is missing or does not fit is named."""
+    with pytest.raises(DataError, match="needs `texts`"):
+        GeneratedRelationRepresentation(shape=DIM)
+    with pytest.raises(DataError, match="do not fit"):
+        GeneratedRelationRepresentation(texts=torch.randn(3, 2), seen=torch.ones(4), shape=DIM)
+    with pytest.raises(DataError, match="at least two seen"):
+        GeneratedRelationRepresentation(texts=torch.randn(3, 2), seen=torch.tensor([1, 0, 0]), shape=DIM)
+    with pytest.raises(MultimodalError, match="pivot > 0"):
+        GenerativeLearner(TEXT, DIM, adversarial=False, pivot=0.0)

@@ -1,0 +1,21 @@
+"""Mentions of names."""
+
+import math
+
+import pytest
+import torch
+
+from pykeen_mmkg.nn.words import WordOverlap
+
+
+def test_shares_are_weighted_by_rarity() -> None:
+    """By hand: 'el' is in two texts, 'paso' and 'texas' in one or two of four."""
+    words = WordOverlap(
+        ["El Paso", "Texas", "El Greco", None], ["El Paso is a city in Texas.", None, "He was born in Crete", ""]
+    )
+    overlap = words(torch.tensor([0, 0, 1, 3]), torch.tensor([1, 2, 0, 0]))
+    assert overlap[0].tolist() == [1.0, 0.0]  # El Paso's text mentions Texas, not the other way round
+    el, greco = math.log(4 / 2), math.log(4 / 1)
+    assert overlap[1, 0].item() == pytest.approx(el / (el + greco), abs=1e-5)
+    assert overlap[2].tolist() == [0.0, 1.0]
+    assert overlap[3].tolist() == [0.0, 0.0]  # nothing is known of the last one
