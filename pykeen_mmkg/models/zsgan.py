@@ -83,7 +83,6 @@ class PairScoredModel(DescribedRelationsMixin, ERModel):
             learner_kwargs=learner_kwargs,
         )
         self.pairs.sources = self._frozen
-        self.reset_parameters_()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -2,8 +2,8 @@
 
 A relation without a training triple cannot be looked up. But the graph is full of relations that can: which of them
 link the pair, which lead from one to the other over a third entity, which have such heads and such tails?
-How much each of them tells about the new relation is judged from the texts. The parameters are shared by all relations, so
-they are trained on the seen ones, each of which is treated as if it had no triple, and hold for unseen ones.
+How much each of them tells about the new relation is judged from the texts. The parameters are shared by all
+relations, so they are trained on the seen ones, each treated as if it had no triple, and hold for unseen ones.
 """
 
 from collections.abc import Sequence

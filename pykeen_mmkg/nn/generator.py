@@ -11,24 +11,37 @@ from pykeen.nn.representation import Embedding, Representation
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import is_parametrized
 
 from ..errors import DataError, MultimodalError
 
 __all__ = ["GeneratedRelationRepresentation", "GenerativeLearner", "Generator", "Critic", "Real", "SelfTrained"]
 
 
-def _redraw(module: nn.Module) -> None:
-    """Draw a weight anew, behind a parametrization, too: torch's own way would draw a copy."""
-    assert isinstance(module, nn.Linear)
-    weight = torch.empty_like(module.weight)
-    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
-    with torch.no_grad():
-        if is_parametrized(module, "weight"):
-            module.weight = weight  # type: ignore[assignment]
-        else:
-            module.weight.copy_(weight)
+class SpectralLinear(nn.Linear):
+    r"""A linear map :math:`W\mathbf{x} / \sigma(W) + \mathbf{b}` with a spectral norm of one.
+
+    The greatest singular value is followed by one power iteration a step [miyato2018]_. The parametrization of torch
+    does the same, but a model that has one cannot be pickled, as PyKEEN's pipeline does.
+
+    .. [miyato2018] Miyato *et al.* (2018) `Spectral Normalization for Generative Adversarial Networks
+       <https://arxiv.org/abs/1802.05957>`_
+    """
+
+    left: FloatTensor
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        """Initialize the map."""
+        super().__init__(in_features, out_features)
+        self.register_buffer("left", functional.normalize(torch.randn(out_features), dim=0))
+
+    def forward(self, x: FloatTensor) -> FloatTensor:
+        """Apply the map."""
+        with torch.no_grad():
+            right = functional.normalize(self.weight.T @ self.left, dim=0)
+            left = functional.normalize(self.weight @ right, dim=0)
+            if self.training:
+                self.left.copy_(left)
+        return functional.linear(x, self.weight / torch.dot(left, self.weight @ right), self.bias)
 
 
 class SelfTrained(nn.Module):
@@ -120,18 +133,9 @@ class Generator(nn.Module):
         """
         super().__init__()
         self.noise_dim = noise_dim
-        wrap = spectral_norm if spectral else lambda module: module
-        self.maps = nn.Sequential(
-            wrap(nn.Linear(text_dim + noise_dim, text_dim)),
-            wrap(nn.Linear(text_dim, dim)),
-            wrap(nn.Linear(dim, dim)),
-        )
+        linear = SpectralLinear if spectral else nn.Linear
+        self.maps = nn.Sequential(linear(text_dim + noise_dim, text_dim), linear(text_dim, dim), linear(dim, dim))
         self.norm = nn.LayerNorm(dim) if normalize else nn.Identity()
-
-    def reset_parameters(self) -> None:
-        """Draw the weights anew."""
-        for module in self.maps:
-            _redraw(module)
 
     def forward(self, texts: FloatTensor, noise: FloatTensor | None = None) -> FloatTensor:
         """Generate.
@@ -158,14 +162,9 @@ class Critic(nn.Module):
         :param dim: the dimension of what it judges
         """
         super().__init__()
-        self.middle = spectral_norm(nn.Linear(dim, dim))
-        self.out = spectral_norm(nn.Linear(dim, 1))
+        self.middle = SpectralLinear(dim, dim)
+        self.out = SpectralLinear(dim, 1)
         self.norm = nn.LayerNorm(dim)
-
-    def reset_parameters(self) -> None:
-        """Draw the weights anew."""
-        _redraw(self.middle)
-        _redraw(self.out)
 
     def features(self, x: FloatTensor) -> FloatTensor:
         """Return m(x)."""

@@ -41,7 +41,7 @@ class WordOverlap:
         vocabulary = {word: i for i, word in enumerate(sorted(set().union(*in_name)))}
         rarity = numpy.array([numpy.log(len(in_text) / frequency[word]) for word in vocabulary], dtype=numpy.float32)
         self._text = self._matrix(in_text, vocabulary)
-        weighted = self._matrix(in_name, vocabulary) @ sparse.diags(rarity)
+        weighted = self._matrix(in_name, vocabulary) @ sparse.diags(rarity if len(rarity) else numpy.zeros(1))
         total = numpy.maximum(numpy.asarray(weighted.sum(axis=1)).ravel(), 1e-6)
         self._name = (sparse.diags(1 / total) @ weighted).tocsr().astype(numpy.float32)
 

@@ -6,15 +6,24 @@ from typing import Any
 import torch
 
 from pykeen_mmkg.features import FeatureStore
+from pykeen_mmkg.models.devise import DeViSE
+from pykeen_mmkg.models.mre import MRE
 from pykeen_mmkg.models.relevidence import RelEvidence
+from pykeen_mmkg.models.textonly import TextOnly
+from pykeen_mmkg.models.zsgan import ZSGAN
+from pykeen_mmkg.nn.generator import GeneratedRelationRepresentation
 from tests import cases
 
 
 class _DescribedCase(cases.ModelTestCase):
     """The descriptions are random vectors."""
 
+    embeddings = True
+
     def _pre_instantiation_hook(self, kwargs: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         kwargs = super()._pre_instantiation_hook(kwargs)
+        if not self.embeddings:
+            kwargs.pop("embedding_dim")
         generator = torch.Generator().manual_seed(0)
         features = {}
         for key, ids in (("textual", self.factory.entity_to_id), ("relation_textual", self.factory.relation_to_id)):
@@ -25,13 +34,58 @@ class _DescribedCase(cases.ModelTestCase):
         return kwargs
 
     def _help_test_cli(self, args):
-        # features as paths: a command line cannot carry tensors
-        self.skipTest("needs features on the command line")
+        self.skipTest("a command line cannot carry features in memory")
 
 
 class RelEvidenceTests(_DescribedCase):
     cls = RelEvidence
+    embeddings = False
+    num_constant_init = 2
     kwargs = {"num_weights": 2, "rank": 4, "hidden_dim": 8, "similar_texts": 2}
+
+
+class TextOnlyTests(_DescribedCase):
+    cls = TextOnly
+    embeddings = False
+    num_constant_init = 2
+    kwargs = {"num_weights": 2, "rank": 4, "hidden_dim": 8}
+
+
+class ZSGANTests(_DescribedCase):
+    num_constant_init = 4
+    cls = ZSGAN
+    kwargs = {"pair_dim": 6, "extractor_steps": 2, "learner_kwargs": {"num_samples": 3}}
+
+
+class DeViSETests(_DescribedCase):
+    num_constant_init = 2
+    cls = DeViSE
+    kwargs = {"pair_dim": 6, "extractor_steps": 2}
+
+
+class MRETests(_DescribedCase):
+    num_constant_init = 2
+    cls = MRE
+    kwargs = {"pair_dim": 6, "extractor_steps": 2, "learner_dim": 5}
+
+
+class PublishedMRETests(_DescribedCase):
+    num_constant_init = 4
+    cls = MRE
+    kwargs = {
+        "pair_dim": 6,
+        "extractor_steps": 2,
+        "learner_dim": 5,
+        "adversarial": True,
+        "noise_dim": 15,
+        "spectral": True,
+    }
+
+
+class GeneratedRelationRepresentationTests(cases.RepresentationTestCase):
+    cls = GeneratedRelationRepresentation
+    kwargs = {"texts": torch.randn(7, 5), "seen": torch.arange(7) < 4, "shape": 3}
+    max_id = 7
 
 
 del _DescribedCase
