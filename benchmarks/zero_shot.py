@@ -28,7 +28,7 @@ GAN = dict(
 )
 EPISODES = dict(
     training_loop="episodic",
-    training_loop_kwargs=dict(num_batches=20),
+    training_loop_kwargs=dict(num_batches=40),
     training_kwargs=dict(num_epochs=10, batch_size=32),
     optimizer="adam",
     optimizer_kwargs=dict(lr=2e-3),

@@ -163,11 +163,10 @@ class DescribedRelationsMixin:
         vectors, mean = centered(vectors.float(), mask)
         return DescribedRelations(labels, vectors, mean, store.provenance.get("fingerprint"))
 
-    def _remember_encoder(self, sources: ModalitySources) -> None:
+    def _remember_encoder(self, encoder: Any, encoder_kwargs: Any) -> None:
         """Keep the name of the encoder, never the encoder itself, for relations to come."""
-        encoder = sources.encoder
         self._encoder = None if isinstance(encoder, VisionLanguageEncoder) else encoder
-        self._encoder_kwargs = dict(sources.encoder_kwargs or {})
+        self._encoder_kwargs = dict(encoder_kwargs or {})
 
     def add_relation(
         self,

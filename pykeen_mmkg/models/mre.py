@@ -150,7 +150,8 @@ class MRE(PairScoredModel):
         super().__init__(
             triples_factory=triples_factory,
             described=described,
-            sources=sources,
+            encoder=encoder,
+            encoder_kwargs=encoder_kwargs,
             interaction=interaction or TransEInteraction,
             interaction_kwargs=interaction_kwargs,
             entity_representations=entity,

@@ -10,8 +10,9 @@ from pykeen.losses import InfoNCELoss, Loss
 from pykeen.models.nbase import _NewAbstractModel
 from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import FloatTensor, InductiveMode, LongTensor
+from torch import nn
 
-from ..errors import DataError
+from ..errors import DataError, MultimodalError
 from ..modalities import TEXTUAL, ModalitySources, labels_of
 from ..nn.evidence import EVIDENCE, EvidenceGraph, PairEvidence, nearest_texts
 from ..nn.words import WordOverlap
@@ -55,6 +56,8 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
     #: how many links and scores are held at a time when nothing is trained
     chunk_size: int = 1_500_000
 
+    turn: LongTensor
+
     def __init__(
         self,
         *,
@@ -73,6 +76,7 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
         hidden_dim: int = 48,
         dropout: float = 0.3,
         use_head: bool = True,
+        num_members: int = 2,
         **kwargs,
     ) -> None:
         """Initialize the model.
@@ -92,6 +96,9 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
         :param hidden_dim: the width of the hidden layers
         :param dropout: the dropout of hidden layers and projected texts
         :param use_head: whether the weights of relations depend on the head of the query
+        :param num_members: the number of scorers, whose scores are averaged. They are trained in turn, a batch each, so
+            that this many times as many batches are needed. What a few hundred relations teach about others depends on
+            chance, and averages out
         :param kwargs: keyword arguments of :class:`pykeen.models.Model`
         :raises DataError: if a relation has no description, or unseen ones cannot be told apart
         """
@@ -114,7 +121,7 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
                 f"{described.vectors.shape[-1]}: they must come from the same encoder."
             )
         texts, _ = centered(texts.float(), mask)
-        self._remember_encoder(sources)
+        self._remember_encoder(encoder, encoder_kwargs)
         self.described = described
         evidence = tuple(EVIDENCE if evidence is None else evidence)
         words = None
@@ -127,19 +134,38 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
             num_relations=triples_factory.real_num_relations,
             similar=nearest_texts(texts, mask, similar_texts) if similar_texts and "paths" in evidence else None,
         )
-        self.scorer = PairEvidence(
-            graph,
-            entities=texts,
-            relations=described.vectors,
-            words=words,
-            evidence=evidence,
-            num_weights=num_weights,
-            rank=rank,
-            hidden_dim=hidden_dim,
-            dropout=dropout,
-            use_head=use_head,
+        if num_members < 1:
+            raise MultimodalError(f"num_members must be at least 1; got {num_members}.")
+        self.members = nn.ModuleList(
+            PairEvidence(
+                graph,
+                entities=texts,
+                relations=described.vectors,
+                words=words,
+                evidence=evidence,
+                num_weights=num_weights,
+                rank=rank,
+                hidden_dim=hidden_dim,
+                dropout=dropout,
+                use_head=use_head,
+            )
+            for _ in range(num_members)
         )
+        self.register_buffer("turn", torch.zeros((), dtype=torch.long))
         self.reset_parameters_()
+
+    @property
+    def scorer(self) -> PairEvidence:
+        """The first member."""
+        member = self.members[0]
+        assert isinstance(member, PairEvidence)
+        return member
+
+    # docstr-coverage: inherited
+    def post_parameter_update(self) -> None:  # noqa: D102
+        super().post_parameter_update()
+        if self.training:
+            self.turn += 1
 
     # docstr-coverage: inherited
     def _get_entity_len(self, *, mode: InductiveMode | None) -> int:
@@ -163,6 +189,9 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
             yield slice(start, start + length)
             start += length
 
+    def _mean(self, *args: LongTensor | FloatTensor) -> FloatTensor:
+        return torch.stack([member(*args) for member in self.members]).mean(0)
+
     def _score(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> FloatTensor:
         """Score triples given by columns of the same shape ``(m,)``."""
         if not len(tails):
@@ -171,14 +200,17 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
         num = self.scorer.graph.num_relations
         # a relation that was added has no triple in the graph
         inside = torch.where(pairs[:, 1] < num, pairs[:, 1], -1)
-        if self.training or torch.is_grad_enabled():
-            return self.scorer(pairs[:, 0], inside, self.described(pairs[:, 1]), query, tails)
+        if self.training:
+            member = self.members[int(self.turn) % len(self.members)]
+            return member(pairs[:, 0], inside, self.described(pairs[:, 1]), query, tails)
+        if torch.is_grad_enabled():
+            return self._mean(pairs[:, 0], inside, self.described(pairs[:, 1]), query, tails)
         order = query.argsort(stable=True)
         query, tails = query[order], tails[order]
         result = self.scorer.damping.new_empty(len(tails))
         for part in self._chunks(pairs[:, 0], query, tails):
             own, local = query[part].unique_consecutive(return_inverse=True)
-            scores = self.scorer(pairs[own, 0], inside[own], self.described(pairs[own, 1]), local, tails[part])
+            scores = self._mean(pairs[own, 0], inside[own], self.described(pairs[own, 1]), local, tails[part])
             result[order[part]] = scores
         return result
 
@@ -232,5 +264,5 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
         return self._score_all({0: ht_batch[:, 0], 2: ht_batch[:, 1]}, 1, relations, self.num_relations)
 
     # docstr-coverage: inherited
-    def get_grad_params(self) -> Iterable[torch.nn.Parameter]:  # noqa: D102
-        return (p for p in self.scorer.parameters() if p.requires_grad)
+    def get_grad_params(self) -> Iterable[nn.Parameter]:  # noqa: D102
+        return (p for p in self.members.parameters() if p.requires_grad)

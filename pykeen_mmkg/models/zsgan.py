@@ -37,7 +37,8 @@ class PairScoredModel(DescribedRelationsMixin, ERModel):
         *,
         triples_factory: CoreTriplesFactory,
         described: DescribedRelations,
-        sources: ModalitySources,
+        encoder: Any,
+        encoder_kwargs: OptionalKwargs,
         interaction: HintOrType[Interaction],
         interaction_kwargs: OptionalKwargs,
         entity_representations: Representation,
@@ -51,7 +52,8 @@ class PairScoredModel(DescribedRelationsMixin, ERModel):
 
         :param triples_factory: the training triples
         :param described: the descriptions of the relations
-        :param sources: where they come from
+        :param encoder: the encoder of descriptions
+        :param encoder_kwargs: its keyword arguments
         :param interaction: the interaction of seen relations
         :param interaction_kwargs: its keyword arguments
         :param entity_representations: the vectors of entities
@@ -69,7 +71,7 @@ class PairScoredModel(DescribedRelationsMixin, ERModel):
             relation_representations=relation_representations,
             **kwargs,
         )
-        self._remember_encoder(sources)
+        self._remember_encoder(encoder, encoder_kwargs)
         self.described = described
         self.register_buffer("seen", seen_mask(triples_factory), persistent=False)
         self.pairs = PairLearner(
@@ -267,7 +269,8 @@ class ZSGAN(PairScoredModel):
         super().__init__(
             triples_factory=triples_factory,
             described=self._described(triples_factory, sources, unseen),
-            sources=sources,
+            encoder=encoder,
+            encoder_kwargs=encoder_kwargs,
             interaction=interaction or TransEInteraction,
             interaction_kwargs=interaction_kwargs,
             entity_representations=Embedding(max_id=triples_factory.num_entities, shape=embedding_dim),

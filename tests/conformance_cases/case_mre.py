@@ -40,14 +40,14 @@ class _DescribedCase(cases.ModelTestCase):
 class RelEvidenceTests(_DescribedCase):
     cls = RelEvidence
     embeddings = False
-    num_constant_init = 2
+    num_constant_init = 4
     kwargs = {"num_weights": 2, "rank": 4, "hidden_dim": 8, "similar_texts": 2}
 
 
 class TextOnlyTests(_DescribedCase):
     cls = TextOnly
     embeddings = False
-    num_constant_init = 2
+    num_constant_init = 4
     kwargs = {"num_weights": 2, "rank": 4, "hidden_dim": 8}
 
 
