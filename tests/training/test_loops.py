@@ -1,0 +1,95 @@
+"""The loops for unseen relations."""
+
+import numpy
+import pytest
+import torch
+from pykeen.models import DistMult
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
+
+from pykeen_mmkg.errors import DataError, MultimodalError
+from pykeen_mmkg.training.competitors import PoolNegativeSampler, type_pools
+from pykeen_mmkg.training.episodic import EpisodicTrainingLoop, RelationBalancedInstances
+from pykeen_mmkg.training.twophase import TwoPhaseTrainingLoop
+
+ROWS = [("x:city:a", "in", "x:land:b"), ("x:city:c", "in", "x:land:d"), ("x:city:a", "near", "x:city:c")]
+
+
+@pytest.fixture()
+def typed() -> TriplesFactory:
+    """Cities, lands, and a river that takes no part."""
+    ids = {label: i for i, label in enumerate(["x:city:a", "x:land:b", "x:city:c", "x:land:d", "x:river:e"])}
+    return TriplesFactory.from_labeled_triples(numpy.array(ROWS, dtype=str), entity_to_id=ids)
+
+
+def test_type_pools(typed: TriplesFactory) -> None:
+    """The pool of a relation is all entities of its tails' types, seen with it or not."""
+    pools = type_pools(typed)
+    relations = typed.relation_to_id
+    assert pools[relations["in"]].tolist() == [1, 3]
+    assert pools[relations["near"]].tolist() == [0, 2]
+    with pytest.raises(DataError, match="has no type"):
+        type_pools(typed, field=5)
+    with pytest.raises(DataError, match="has none"):
+        type_pools(CoreTriplesFactory(typed.mapped_triples, num_entities=5, num_relations=2))
+
+
+def test_pool_sampler(typed: TriplesFactory) -> None:
+    """Only tails are replaced, by members of the pool, and every member comes up."""
+    pools = type_pools(typed)
+    sampler = PoolNegativeSampler(
+        pools=pools, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, num_negs_per_pos=50
+    )
+    negatives = sampler.corrupt_batch(typed.mapped_triples)
+    assert negatives.shape == (3, 50, 3)
+    for row, triple in zip(negatives, typed.mapped_triples, strict=True):
+        assert (row[:, :2] == triple[:2]).all()
+        assert set(row[:, 2].tolist()) == set(pools[int(triple[1])].tolist())
+    with pytest.raises(DataError, match="no entity to draw"):
+        PoolNegativeSampler(pools={0: pools[0]}, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2)
+
+
+def test_rare_relations_come_up() -> None:
+    """With the exponent 0 a relation with 3 triples is drawn as often as one with 300; with 1 hardly ever."""
+    triples = torch.tensor([[i % 20, 0, i // 20] for i in range(300)] + [[1, 1, 2], [2, 1, 3], [3, 1, 4]])
+    shares = {}
+    for exponent in (0.0, 1.0):
+        torch.manual_seed(0)
+        instances = RelationBalancedInstances(
+            mapped_triples=triples,
+            batch_size=8,
+            num_batches=100,
+            relations_per_batch=4,
+            exponent=exponent,
+            num_entities=20,
+            num_relations=2,
+        )
+        batches = list(instances)
+        assert len(batches) == len(instances) == 100
+        positives = torch.cat([batch["positives"] for batch in batches])
+        assert positives.shape == (800, 3)
+        assert {tuple(row) for row in positives.tolist()} <= {tuple(row) for row in triples.tolist()}
+        shares[exponent] = (positives[:, 1] == 1).float().mean().item()
+    assert 0.4 < shares[0.0] < 0.6 and shares[1.0] < 0.05
+
+
+def test_episodic_loop_trains_any_model(typed: TriplesFactory) -> None:
+    """Also one that has nothing to do with descriptions; bad options are errors."""
+    model = DistMult(triples_factory=typed, embedding_dim=4, random_seed=0)
+    loop = EpisodicTrainingLoop(
+        model=model, triples_factory=typed, optimizer="adam", num_batches=30, competitors="types", cap=10
+    )
+    losses = loop.train(typed, num_epochs=8, batch_size=4, use_tqdm=False)
+    assert losses is not None and losses[-1] < losses[0]
+    with pytest.raises(MultimodalError, match="at least 1"):
+        EpisodicTrainingLoop(model=model, triples_factory=typed, num_batches=0)
+    with pytest.raises(MultimodalError, match="competitors must be"):
+        EpisodicTrainingLoop(model=model, triples_factory=typed, competitors="some")
+    with pytest.raises(MultimodalError, match="draws its batches itself"):
+        loop.train(typed, num_epochs=1, batch_size=4, sampler="schlichtkrull", use_tqdm=False)
+
+
+def test_second_phase_needs_a_generator(typed: TriplesFactory) -> None:
+    """A model without one is an error."""
+    model = DistMult(triples_factory=typed, embedding_dim=4, random_seed=0)
+    with pytest.raises(MultimodalError, match="no generator"):
+        TwoPhaseTrainingLoop(model=model, triples_factory=typed)
