@@ -48,13 +48,13 @@ def _json(_ctx: click.Context, param: click.Parameter, value: str | None) -> dic
 
 def _dataset(name: str, kwargs: dict[str, Any]) -> Any:
     """Return a dataset by name, or by the path of a folder."""
-    from pykeen.datasets import get_dataset, has_dataset
+    from pykeen.datasets import dataset_resolver, get_dataset
 
     from .datasets.base import MultimodalDataset
 
     if pathlib.Path(name).is_dir():
         return MultimodalDataset(path=name, **kwargs)
-    if not has_dataset(name):
+    if name not in dataset_resolver.options and dataset_resolver.normalize(name) not in dataset_resolver.options:
         raise MultimodalError(f"{name!r} is neither a folder nor the name of a dataset (`pykeen ls datasets`).")
     return get_dataset(dataset=name, dataset_kwargs=kwargs)
 
@@ -123,6 +123,8 @@ def encode(
 @click.option("--relation", help="Label or name of the relation.")
 @click.option("--tail", help="Label or name of the tail.")
 @click.option("-k", type=int, default=10, show_default=True, help="How many answers.")
+@click.option("--dataset", help="The dataset, for a run that was saved without training triples (experiments run).")
+@click.option("--dataset-kwargs", callback=_json, help="Keyword arguments of the dataset, as a JSON object.")
 @click.option("--known", multiple=True, help="TSV of further true triples to leave out; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def predict(
@@ -131,10 +133,12 @@ def predict(
     relation: str | None,
     tail: str | None,
     k: int,
+    dataset: str | None,
+    dataset_kwargs: dict[str, Any],
     known: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Answer a query with the model saved in DIRECTORY (by pipeline(...).save_to_directory, or pykeen train --output).
+    """Answer a query with the model saved in DIRECTORY (by pipeline(...).save_to_directory, or experiments run).
 
     The model is a pickle, as PyKEEN writes it: load only what you saved yourself.
     """
@@ -143,7 +147,7 @@ def predict(
     from .predict import load_run
     from .predict import predict as rank
 
-    model, factory = load_run(directory)
+    model, factory = load_run(directory, None if dataset is None else _dataset(dataset, dataset_kwargs).training)
     others = [
         TriplesFactory.from_path(path, entity_to_id=factory.entity_to_id, relation_to_id=factory.relation_to_id)
         for path in known
@@ -154,3 +158,75 @@ def predict(
             click.echo(json.dumps(row, ensure_ascii=False))
     else:
         click.echo(df.to_string(index=False))
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=pathlib.Path))
+@_dataset_options
+@click.option("--protocol", default="standard", show_default=True, help="The name of a protocol.")
+@click.option("--protocol-kwargs", callback=_json, help="Keyword arguments of the protocol, as a JSON object.")
+@click.option("--split", default="testing", show_default=True, help="testing, validation, or a further split.")
+@click.option("--by", multiple=True, type=click.Choice(["relation", "side", "query", "target"]), help="Break down by.")
+@click.option("--output", type=click.Path(path_type=pathlib.Path), help="Also write a JSON file with all metrics.")
+def evaluate(
+    directory: pathlib.Path,
+    dataset: str,
+    dataset_kwargs: dict[str, Any],
+    protocol: str,
+    protocol_kwargs: dict[str, Any],
+    split: str,
+    by: tuple[str, ...],
+    output: pathlib.Path | None,
+) -> None:
+    """Evaluate the model saved in DIRECTORY on DATASET by a named protocol.
+
+    The model is a pickle, as PyKEEN writes it: load only what you saved yourself.
+    """
+    from .evaluation.breakdown import breakdown
+    from .evaluation.results import describe, write_json
+    from .evaluation.run import evaluate as run
+    from .predict import load_run
+
+    data = _dataset(dataset, dataset_kwargs)
+    model, factory = load_run(directory, data.training)
+    if (model.num_entities, model.num_relations) != (factory.num_entities, factory.num_relations):
+        raise MultimodalError(
+            f"The model in {directory} is of {model.num_entities} entities and {model.num_relations} relations, but "
+            f"{dataset} has {factory.num_entities} and {factory.num_relations}: it was trained on another graph."
+        )
+    results = run(model, data, protocol, protocol_kwargs, split=split)
+    click.echo(f"protocol {results.protocol}, split {split}")
+    for metric in ("mrr", "hits@1", "hits@3", "hits@10"):
+        click.echo(f"  {metric:8s} {results.get_metric(metric):.4f}")
+    for aspect in by:
+        click.echo(breakdown(results, data.training, by=[aspect]).to_string(index=False))
+    if output is not None:
+        write_json(output, describe(results, dataset=data))
+        click.echo(f"written to {output}")
+
+
+@main.command()
+@_dataset_options
+@click.option("--json", "as_json", is_flag=True, help="JSON in place of text.")
+@click.option("--fail-on", default=None, help="Exit with 1 at findings of these severities or checks.")
+def audit(dataset: str, dataset_kwargs: dict[str, Any], as_json: bool, fail_on: str | None) -> None:
+    """Look for leaks between the splits of DATASET, unseen items, duplicates and placeholder vectors."""
+    from .audit import audit as run
+
+    report = run(_dataset(dataset, dataset_kwargs))
+    click.echo(report.to_json() if as_json else report.to_text())
+    if fail_on is not None and report.failed(fail_on):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=pathlib.Path))
+@click.option("--output", type=click.Path(path_type=pathlib.Path), required=True, help="The folder of the runs.")
+@click.option("--workers", type=int, default=1, show_default=True, help="Processes at a time.")
+def study(path: pathlib.Path, output: pathlib.Path, workers: int) -> None:
+    """Run the study described in PATH (YAML or JSON); what is finished in the output folder is not done again."""
+    from .study import Study
+
+    run = Study.load(path)
+    run.run(output, workers=workers)
+    click.echo(run.markdown(output))

@@ -14,6 +14,7 @@ from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from .datasets.tables import Kind, Missing, ModalityTable
 from .encoders import VisionLanguageEncoder, encode_images, encode_texts, make_encoder
+from .encoders.encode import default_directory
 from .errors import DataError, FeatureError
 from .features import FeatureStore
 
@@ -27,7 +28,7 @@ STRUCTURAL, VISUAL, TEXTUAL = "structural", "visual", "textual"
 DEFAULT_ENCODER = "openai/clip-vit-base-patch32"
 
 #: the keys of ``features``: (kind, modality) -> name
-FEATURE_KEYS: Mapping[tuple[str, str], str] = {
+FEATURE_KEYS: Mapping[tuple[Kind, str], str] = {
     ("entity", VISUAL): "visual",
     ("entity", TEXTUAL): "textual",
     ("relation", VISUAL): "relation_visual",
@@ -196,10 +197,21 @@ class ModalitySources:
         base = [label for label in labels if not label.endswith(INVERSE_SUFFIX)] if inverse else list(labels)
         table = self.table(kind, base)
         if modality == VISUAL:
-            return encode_images(table.image_dict(), self._encoder(), directory=self.store, strict=self.strict)
-        texts = dict(table.texts())
-        if inverse:
-            texts |= {
-                label + INVERSE_SUFFIX: INVERSE_PREFIX + text for label, text in texts.items() if text is not None
-            }
-        return encode_texts(texts, self._encoder(), directory=self.store)
+            features = encode_images(table.image_dict(), self._encoder(), directory=self.store, strict=self.strict)
+        else:
+            texts = dict(table.texts())
+            if inverse:
+                texts |= {
+                    label + INVERSE_SUFFIX: INVERSE_PREFIX + text for label, text in texts.items() if text is not None
+                }
+            features = encode_texts(texts, self._encoder(), directory=self.store)
+        return self._filed(features)
+
+    def _filed(self, features: FeatureStore) -> FeatureStore:
+        """Return the same features from a file, which a saved model then points to in place of the vectors."""
+        root = default_directory() if self.store is None else pathlib.Path(self.store).expanduser()
+        path = root / "tables" / f"{features.modality}-{features.digest[:32]}.safetensors"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            features.save(path)
+        return FeatureStore.load(path)

@@ -15,13 +15,13 @@ from pykeen.models.base import Model
 from pykeen.predict import predict_target
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
-from .datasets.tables import ModalityTable
+from .datasets.tables import Kind, ModalityTable
 from .errors import DataError
 
 __all__ = ["load_run", "names_of", "predict", "resolve"]
 
 
-def names_of(triples_factory: CoreTriplesFactory, kind: str = "entity") -> dict[str, str]:
+def names_of(triples_factory: CoreTriplesFactory, kind: Kind = "entity") -> dict[str, str]:
     """Return label -> name, from the table that the factory's metadata points to.
 
     :param triples_factory: the factory
@@ -89,7 +89,7 @@ def predict(
     given: dict[str, Any] = dict(head=head, relation=relation, tail=tail)
     if sum(value is None for value in given.values()) != 1:
         raise DataError(f"Leave exactly one of head, relation and tail open; given are {given}.")
-    names = {kind: names_of(triples_factory, kind) for kind in ("entity", "relation")}
+    names = {"entity": names_of(triples_factory), "relation": names_of(triples_factory, "relation")}
     for slot, value in given.items():
         if value is not None:
             kind = "relation" if slot == "relation" else "entity"
@@ -114,23 +114,33 @@ def predict(
     )
 
 
-def load_run(directory: str | pathlib.Path) -> tuple[Model, TriplesFactory]:
+def load_run(
+    directory: str | pathlib.Path, triples_factory: CoreTriplesFactory | None = None
+) -> tuple[Model, TriplesFactory]:
     """Load what :meth:`pykeen.pipeline.PipelineResult.save_to_directory` wrote.
 
     .. warning::
         PyKEEN saves a model as a pickle, and a pickle runs code when loaded. Load only what you saved yourself.
 
     :param directory: the folder of the run
+    :param triples_factory: the training factory, for a run that was saved without it, as ``pykeen experiments run`` does
     :returns: the model, in evaluation mode, and the training factory
     :raises DataError: if the folder is not such a run
     """
     directory = pathlib.Path(directory)
     model_path, factory_path = directory / "trained_model.pkl", directory / "training_triples"
-    for path in (model_path, factory_path):
-        if not path.exists():
+    if not model_path.is_file():
+        raise DataError(
+            f"{directory} is not a saved run: {model_path.name} is missing. "
+            "Save one with `pipeline(...).save_to_directory(directory)`."
+        )
+    if triples_factory is None:
+        if not factory_path.is_dir():
             raise DataError(
-                f"{directory} is not a saved run: {path.name} is missing. "
-                "Save one with `pipeline(...).save_to_directory(directory)`."
+                f"{directory} was saved without its training triples; name the dataset that it was trained on."
             )
+        triples_factory = TriplesFactory.from_path_binary(factory_path)
+    if not isinstance(triples_factory, TriplesFactory):
+        raise DataError("The training factory has no labels, so that nothing can be looked up by label.")
     model = torch.load(model_path, weights_only=False, map_location="cpu")  # noqa: S614
-    return model.eval(), TriplesFactory.from_path_binary(factory_path)
+    return model.eval(), triples_factory

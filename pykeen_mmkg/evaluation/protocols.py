@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import numpy
 import torch
+from docdata import parse_docdata
 from pykeen.evaluation.rank_based_evaluator import RankBasedEvaluator, _iter_ranks
 from pykeen.models.base import Model
 from pykeen.typing import LABEL_HEAD, LABEL_TAIL, FloatTensor, LongTensor, MappedTriples, Target
@@ -337,15 +338,24 @@ class ProtocolEvaluator(RankBasedEvaluator):
         )
 
 
+@parse_docdata
 class StandardEvaluator(ProtocolEvaluator):
     """The filtered ranking among all entities of both sides [bordes2013]_ with realistic ranks.
 
     The same ranks as :class:`pykeen.evaluation.RankBasedEvaluator`, found faster.
+
+    ---
+    name: Standard
+    citation:
+        author: Bordes
+        year: 2013
+        link: https://papers.nips.cc/paper/5071-translating-embeddings-for-modeling-multi-relational-data
     """
 
     protocol = "standard"
 
 
+@parse_docdata
 class VLKGEAuthorEvaluator(ProtocolEvaluator):
     """The ranking of the official code of VL-KGE (https://arxiv.org/abs/2603.02435) on WN9-IMG, with realistic ranks.
 
@@ -360,6 +370,14 @@ class VLKGEAuthorEvaluator(ProtocolEvaluator):
 
     Where scores tie, the official code takes the position after sorting, which depends on the sorting algorithm; the
     realistic rank here is its mean over all orders of the tied entities.
+
+    ---
+    name: VL-KGE Author
+    citation:
+        author: Efthymiou
+        year: 2026
+        link: https://arxiv.org/abs/2603.02435
+        github: thefth/vl-kge
     """
 
     protocol = "vlkge-author"
@@ -369,6 +387,7 @@ class VLKGEAuthorEvaluator(ProtocolEvaluator):
         return torch.cat([triples, triples.flip(dims=[1])])
 
 
+@parse_docdata
 class ZSLCandidatesEvaluator(ProtocolEvaluator):
     """The ranking among candidate lists, as in zero-shot relation prediction [qin2020]_.
 
@@ -378,6 +397,13 @@ class ZSLCandidatesEvaluator(ProtocolEvaluator):
 
     .. [qin2020] Qin *et al.* (2020) `Generative Adversarial Zero-Shot Relational Learning for Knowledge Graphs
        <https://doi.org/10.1609/aaai.v34i05.6392>`_
+
+    ---
+    name: Zero-Shot Candidates
+    citation:
+        author: Qin
+        year: 2020
+        link: https://doi.org/10.1609/aaai.v34i05.6392
     """
 
     protocol = "zsl-candidates"
@@ -480,11 +506,20 @@ class ZSLCandidatesEvaluator(ProtocolEvaluator):
         return self._sets[target, num_entities]
 
 
+@parse_docdata
 class RelationPoolEvaluator(ProtocolEvaluator):
     """The ranking among the entities seen with the relation, as on WikiArt-MKG (https://arxiv.org/abs/2603.02435).
 
     The candidates of (h, r, ?) are the tails of r in the known triples, without the other known tails of (h, r). Known
     triples are those to rank and those that PyKEEN passes for filtering: in a pipeline, training, validation and test.
+
+    ---
+    name: Relation Pool
+    citation:
+        author: Efthymiou
+        year: 2026
+        link: https://arxiv.org/abs/2603.02435
+        github: thefth/vl-kge
     """
 
     protocol = "relation-pool"

@@ -100,6 +100,7 @@ class VLKGE(IndexedScoringMixin, ERModel):
         shared_projection: bool = False,
         adapter: bool = False,
         adapter_kwargs: OptionalKwargs = None,
+        normalize_features: bool = False,
         l2_normalize: bool = False,
         storage: str = "device",
         structural_dropout: float = 0.0,
@@ -139,7 +140,9 @@ class VLKGE(IndexedScoringMixin, ERModel):
         :param adapter: whether the projected features go through a residual adapter, see
             :class:`~pykeen_mmkg.nn.adapter.ResidualAdapter`
         :param adapter_kwargs: keyword arguments of the adapter
-        :param l2_normalize: whether each modality's vectors are scaled to unit length before the fusion
+        :param normalize_features: whether the frozen vectors are scaled to unit length before the projection
+        :param l2_normalize: whether each modality's vectors, the structural ones as well, are scaled to unit length
+            before the fusion
         :param storage: where the features are kept: ``device``, or ``cpu`` for host memory where a GPU is too small
         :param structural_dropout: the probability with which the structural part of an entity is hidden in a training
             step, so that the other parts learn to do without it. Needed to predict for unseen entities
@@ -170,6 +173,7 @@ class VLKGE(IndexedScoringMixin, ERModel):
             shared_projection=shared_projection,
             adapter=adapter,
             adapter_kwargs=adapter_kwargs,
+            normalize_features=normalize_features,
             l2_normalize=l2_normalize,
             storage=storage,
             structural_dropout=structural_dropout,

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from class_resolver import ClassResolver, HintOrType, OptionalKwargs
+from docdata import parse_docdata
 from pykeen.nn.combination import Combination
 from pykeen.typing import BoolTensor, FloatTensor
 from torch import nn
@@ -164,6 +165,7 @@ def _weighted_sum(xs: Sequence[FloatTensor], weights: FloatTensor) -> FloatTenso
     return total
 
 
+@parse_docdata
 class AverageFusion(Fusion):
     """The mean of the modalities: the fusion of VL-KGE.
 
@@ -178,6 +180,14 @@ class AverageFusion(Fusion):
     - ``masked``: the mean of what is present; a masked structural slot is not counted.
 
     Source of the formulas: Efthymiou et al., VL-KGE, WWW 2026, https://arxiv.org/abs/2603.02435, and its code.
+
+    ---
+    name: Average
+    citation:
+        author: Efthymiou
+        year: 2026
+        link: https://arxiv.org/abs/2603.02435
+        github: thefth/vl-kge
     """
 
     def __init__(self, modalities: Sequence[str], dim: int, form: str = "uneven", structural: str = STRUCTURAL) -> None:
@@ -222,8 +232,18 @@ class AverageFusion(Fusion):
         yield f"form={self.form}"
 
 
+@parse_docdata
 class SumFusion(Fusion):
-    """The sum of the modalities that an item has ("addition" in VL-KGE)."""
+    """The sum of the modalities that an item has ("addition" in VL-KGE).
+
+    ---
+    name: Sum
+    citation:
+        author: Efthymiou
+        year: 2026
+        link: https://arxiv.org/abs/2603.02435
+        github: thefth/vl-kge
+    """
 
     def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         if mask is not None:
@@ -238,8 +258,18 @@ class SumFusion(Fusion):
         return mask.to(dtype=torch.get_default_dtype())
 
 
+@parse_docdata
 class ConcatFusion(Fusion):
-    """The modalities side by side, with zeros for what is missing; the output has the dimension ``M * d``."""
+    """The modalities side by side, with zeros for what is missing; the output has the dimension ``M * d``.
+
+    ---
+    name: Concatenation
+    citation:
+        author: Efthymiou
+        year: 2026
+        link: https://arxiv.org/abs/2603.02435
+        github: thefth/vl-kge
+    """
 
     @property
     def output_dim(self) -> int:
@@ -250,10 +280,19 @@ class ConcatFusion(Fusion):
         return torch.cat(list(_masked(xs, mask)), dim=-1)
 
 
+@parse_docdata
 class WeightedFusion(Fusion):
     """A weighted mean with one learned scalar per modality: softmax over the modalities that an item has.
 
     It starts as the mean of what is present.
+
+    ---
+    name: Weighted Average
+    citation:
+        author: Efthymiou
+        year: 2026
+        link: https://arxiv.org/abs/2603.02435
+        github: thefth/vl-kge
     """
 
     def __init__(self, modalities: Sequence[str], dim: int) -> None:
@@ -274,6 +313,7 @@ class WeightedFusion(Fusion):
         return _weighted_sum(xs, masked_softmax(logits, mask))
 
 
+@parse_docdata
 class GatedFusion(Fusion):
     """A mean with a gate per modality and dimension, computed from all the modalities' vectors.
 
@@ -283,6 +323,9 @@ class GatedFusion(Fusion):
     masked, and with a narrow hidden layer, which keeps the number of weights linear in the dimension.
 
     It starts as the mean of what is present, since W2 and b2 start at zero.
+
+    ---
+    name: Gated Average
     """
 
     def __init__(self, modalities: Sequence[str], dim: int, hidden_dim: int = 64) -> None:
@@ -314,6 +357,7 @@ class GatedFusion(Fusion):
         return total
 
 
+@parse_docdata
 class AttentionFusion(Fusion):
     """A weighted mean whose weights a learned query gives, from the modalities' vectors.
 
@@ -322,6 +366,9 @@ class AttentionFusion(Fusion):
     that is the same for all items, W shared by the modalities, and a bias ``c_i`` for each.
 
     It starts as the mean of what is present, since q and c start at zero.
+
+    ---
+    name: Attention
     """
 
     def __init__(self, modalities: Sequence[str], dim: int, hidden_dim: int = 64) -> None:

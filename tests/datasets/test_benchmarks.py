@@ -13,7 +13,7 @@ from pykeen.datasets.base import Dataset
 from pykeen.pipeline import pipeline
 
 from pykeen_mmkg.datasets import MultimodalDataset, benchmarks
-from pykeen_mmkg.datasets.benchmarks import NELLZS, DB15k, FB15k237ZS, WN9Img, WN18RRText
+from pykeen_mmkg.datasets.benchmarks import NELLZS, DB15k, FB15k237Text, FB15k237ZS, WN9Img, WN18RRText
 from pykeen_mmkg.errors import DataError, DatasetNotFoundError
 
 CLASSES = [getattr(benchmarks, name) for name in benchmarks.__all__]
@@ -226,3 +226,12 @@ def test_commands_of_pykeen(nowhere: pathlib.Path, cache: pathlib.Path):
     assert summary.output.count("Failed") == 3
     assert "WN9Img is not at" in summary.output
     assert not list(cache.rglob("*.*"))
+
+
+def test_fb15k237text(data: pathlib.Path):
+    """The published counts, and a name and a sentence for every entity."""
+    dataset = load(FB15k237Text, data)
+    assert (dataset.num_entities, dataset.num_relations) == (14_541, 237)
+    counts = [factory.num_triples for factory in dataset.factory_dict.values()]
+    assert sorted(counts) == [17_535, 20_466, 272_115]
+    assert all(dataset.entity_table.texts().values())

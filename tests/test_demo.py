@@ -1,0 +1,19 @@
+"""The demo runs, and says what it should."""
+
+import pytest
+
+from pykeen_mmkg.datasets.demo import WordNetEmoji
+from pykeen_mmkg.demo import QUERIES, ROWS, SPLITS, run
+from pykeen_mmkg.predict import load_run
+
+
+def test_run(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One epoch: a row for each model and rule, numbers in each column, predictions, a run that loads."""
+    table = run(epochs=1, output=tmp_path / "out")
+    assert table[""].tolist() == list(ROWS)
+    assert table.shape == (len(ROWS), 1 + 2 * len(SPLITS))
+    assert ((table.iloc[:, 1:] >= 0) & (table.iloc[:, 1:] <= 1)).all(axis=None)
+    text = capsys.readouterr().out
+    assert text.count("Predictions for") == len(QUERIES)
+    model, factory = load_run(tmp_path / "out")
+    assert model.num_entities == factory.num_entities == WordNetEmoji().num_entities
