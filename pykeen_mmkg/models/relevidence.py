@@ -77,6 +77,7 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
         dropout: float = 0.3,
         use_head: bool = True,
         num_members: int = 2,
+        prior: float = 0.3,
         **kwargs,
     ) -> None:
         """Initialize the model.
@@ -99,6 +100,7 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
         :param num_members: the number of scorers, whose scores are averaged. They are trained in turn, a batch each, so
             that this many times as many batches are needed. What a few hundred relations teach about others depends on
             chance, and averages out
+        :param prior: the weight of a relation-blind score, see :class:`~pykeen_mmkg.nn.evidence.PairEvidence`
         :param kwargs: keyword arguments of :class:`pykeen.models.Model`
         :raises DataError: if a relation has no description, or unseen ones cannot be told apart
         """
@@ -148,6 +150,7 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
                 hidden_dim=hidden_dim,
                 dropout=dropout,
                 use_head=use_head,
+                prior=prior,
             )
             for _ in range(num_members)
         )

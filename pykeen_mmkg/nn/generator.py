@@ -392,8 +392,9 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
         """Reset the base and the generator."""
         self.base.reset_parameters()
         for module in self.learner.modules():
-            if module is not self.learner and hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+            reset = getattr(module, "reset_parameters", None)
+            if module is not self.learner and callable(reset):
+                reset()
         self.learner.reset_parameters()
 
     def _flat(self, relations: LongTensor) -> FloatTensor:

@@ -83,6 +83,23 @@ def test_a_relation_never_speaks_for_itself(rows: list, relation: int) -> None:
     assert torch.equal(features[:, -1], expected)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.lists(triple, min_size=1, max_size=25), triple)
+def test_the_prior_is_adamic_adar(rows: list, asked: tuple) -> None:
+    """Each common neighbour counts once, however many relations link it, and it is added in evaluation only."""
+    module = _module(torch.tensor(rows), prior=0.5)
+    h, r, t = asked
+    args = torch.tensor([h]), torch.tensor([r]), module.relations[[r]], torch.tensor([0]), torch.tensor([t])
+    known = [row for row in set(rows) if row[1] != r]
+    around = {e: {y for x, _, y in known if x == e} | {x for x, _, y in known if y == e} for e in (h, t)}
+    degree = {e: sum((x == e) + (y == e) for x, _, y in set(rows)) for e in range(N)}
+    expected = math.log1p(sum(1 / math.log(2 + degree[x]) for x in around[h] & around[t])) + 3 * (h in around[t])
+    with torch.no_grad():
+        with_prior = float(module(*args))
+        module.prior = 0.0
+        assert with_prior - float(module(*args)) == pytest.approx(0.5 * expected, abs=1e-4)
+
+
 def test_scores_do_not_depend_on_what_else_is_in_the_batch() -> None:
     """A triple has the same score alone and among others."""
     triples = torch.tensor([[0, 0, 1], [1, 1, 2], [2, 2, 0], [3, 0, 4], [4, 1, 5]])
