@@ -1,0 +1,60 @@
+"""The README's examples run as they stand, but for names of folders, encoders and the number of epochs."""
+
+import pathlib
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from pykeen_mmkg.cli import main
+
+README = (pathlib.Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_first_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two lines at the top."""
+    import pykeen.pipeline
+
+    original, called = pykeen.pipeline.pipeline, []
+
+    def short(**kwargs):
+        called.append(kwargs)
+        return original(**kwargs, training_kwargs={"num_epochs": 1, "batch_size": 512, "use_tqdm": False})
+
+    monkeypatch.setattr(pykeen.pipeline, "pipeline", short)
+    exec(PYTHON[0], {})
+    assert called == [{"dataset": "wordnetemoji", "model": "vlkge"}]
+
+
+def test_first_real_use(folder, dual_encoder, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder of one's own, in at most fifteen lines of code."""
+    code = PYTHON[1]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 16
+    for old, new in {
+        "mygraph": str(folder),
+        "openai/clip-vit-base-patch32": str(dual_encoder),
+        '"num_epochs": 100': '"num_epochs": 1',
+        "some entity": "e7",
+        "some relation": "r1",
+    }.items():
+        assert old in code
+        code = code.replace(old, new)
+    exec(code, {})
+    assert "score" in capsys.readouterr().out
+
+
+def test_commands_exist() -> None:
+    """Every command and every option that the README shows."""
+    lines = re.findall(r"^pykeen-mmkg (\w+) (.*?)(?:#.*)?$", README, flags=re.MULTILINE)
+    assert {name for name, _ in lines} == {"encode", "predict", "evaluate", "audit", "study"}
+    for name, rest in lines:
+        text = CliRunner().invoke(main, [name, "--help"]).output
+        for option in re.findall(r"--[\w-]+", rest):
+            assert option in text, f"pykeen-mmkg {name} has no {option}"
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(((?!http)[^)#]+)\)", README))))
+def test_links(target: str) -> None:
+    """Links lead to files of the repository."""
+    assert (pathlib.Path(__file__).parents[1] / target).exists()
