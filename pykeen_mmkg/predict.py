@@ -123,7 +123,7 @@ def load_run(
         PyKEEN saves a model as a pickle, and a pickle runs code when loaded. Load only what you saved yourself.
 
     :param directory: the folder of the run
-    :param triples_factory: the training factory, for a run that was saved without it, as ``pykeen experiments run`` does
+    :param triples_factory: the training factory, for a run that was saved without it, as by ``pykeen experiments run``
     :returns: the model, in evaluation mode, and the training factory
     :raises DataError: if the folder is not such a run
     """

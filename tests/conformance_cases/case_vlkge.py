@@ -1,0 +1,100 @@
+"""PyKEEN's cases on VL-KGE: real and complex interactions, with and without text of the relations."""
+
+import os
+import pathlib
+import tempfile
+from collections.abc import MutableMapping
+from typing import Any
+
+import torch
+from pykeen.datasets import Kinships, Nations
+
+from pykeen_mmkg.features import FeatureStore
+from pykeen_mmkg.models.vlkge import VLKGE
+from tests import cases
+
+FOLDER = pathlib.Path(tempfile.mkdtemp())
+ENCODER = os.environ.get("PYKEEN_MMKG_TEST_ENCODER", "")
+
+
+def _write() -> dict[str, str]:
+    """Write tables of the Nations, and features with gaps, made up for tests of mechanics."""
+    factory = Nations().training
+    generator = torch.Generator().manual_seed(0)
+    paths = {}
+    for kind, mapping in (("entity", factory.entity_to_id), ("relation", factory.relation_to_id)):
+        labels = sorted(mapping, key=mapping.__getitem__)
+        plural = "entities" if kind == "entity" else "relations"
+        (FOLDER / f"{plural}.tsv").write_text(
+            f"{kind}\tlabel\tdescription\n" + "".join(f"{label}\t{label}\tthe {kind} {label}\n" for label in labels)
+        )
+        mask = torch.arange(len(labels)) % 3 != 1
+        for modality in ("visual", "textual") if kind == "entity" else ("relation_textual",):
+            vectors = torch.randn(len(labels), 5, generator=generator) * mask.unsqueeze(-1)
+            store = FeatureStore.from_tensors(labels, vectors, mask=mask, modality=modality)
+            store.save(FOLDER / f"{modality}.safetensors")
+            paths[modality] = str(FOLDER / f"{modality}.safetensors")
+    return paths
+
+
+def _write_for_commands() -> pathlib.Path:
+    """Write a table for PyKEEN's tests of the command line, which train on the Nations and the Kinships."""
+    path = FOLDER / "commands.tsv"
+    labels = sorted({*Nations().entity_to_id, *Kinships().entity_to_id})
+    path.write_text("entity\tlabel\tdescription\n" + "".join(f"{label}\t{label}\t\n" for label in labels))
+    return path
+
+
+FEATURES = _write()
+
+
+class _VLKGECase(cases.ModelTestCase):
+    cls = VLKGE
+    cli_extras = (
+        "--entities",
+        str(_write_for_commands()),
+        "--encoder",
+        ENCODER,
+        "--store",
+        str(FOLDER / "store"),
+    )
+
+    def _pre_instantiation_hook(self, kwargs: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        kwargs = super()._pre_instantiation_hook(kwargs=kwargs)
+        kwargs["features"] = dict(FEATURES)
+        return kwargs
+
+    def _help_test_cli(self, args: Any) -> Any:
+        if not ENCODER:
+            self.skipTest("PYKEEN_MMKG_TEST_ENCODER names no encoder")
+        if self.kwargs:
+            self.skipTest("PyKEEN's command line leaves out `interaction` and mappings")
+        return super()._help_test_cli(args)
+
+
+class TestVLDistMult(_VLKGECase):
+    """The default."""
+
+
+class TestVLTransE(_VLKGECase):
+    """A distance, and attention over the modalities."""
+
+    kwargs = {"interaction": "vltranse", "fusion": "attention", "adapter": True}
+
+
+class TestVLComplEx(_VLKGECase):
+    """Complex, with text of the relations."""
+
+    kwargs = {"interaction": "vlcomplex", "relation_modalities": ["structural", "textual"]}
+
+
+class TestVLRotatE(_VLKGECase):
+    """Angles as relations."""
+
+    kwargs = {"interaction": "vlrotate", "fusion": "gated"}
+
+
+class TestVLKGEWithTransR(_VLKGECase):
+    """An interaction with a matrix for each relation, wide concatenated vectors."""
+
+    kwargs = {"interaction": "transr", "fusion": "concat", "dimensions": {"e": 2}}
