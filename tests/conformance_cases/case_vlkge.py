@@ -79,6 +79,9 @@ class TestVLDistMult(_VLKGECase):
 class TestVLTransE(_VLKGECase):
     """A distance, and attention over the modalities."""
 
+    # what starts at zero or one: attention as the mean, two adapters (gate, bias, layer normalization) as the identity
+    num_constant_init = 9
+
     kwargs = {"interaction": "vltranse", "fusion": "attention", "adapter": True}
 
 
@@ -90,6 +93,9 @@ class TestVLComplEx(_VLKGECase):
 
 class TestVLRotatE(_VLKGECase):
     """Angles as relations."""
+
+    # gates that start as the mean
+    num_constant_init = 3
 
     kwargs = {"interaction": "vlrotate", "fusion": "gated"}
 
