@@ -117,6 +117,7 @@ def encode(data: pathlib.Path, encoder: str, out: pathlib.Path, max_length: int)
 @click.option("--kwargs", default="{}", help="JSON, merged into the model's keyword arguments.")
 @click.option("--loop", default="{}", help="JSON, merged into the training loop's keyword arguments.")
 @click.option("--out", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("zero_shot.jsonl"))
+@click.option("--sample", type=int, help="Rank this many random triples of the split only.")
 @click.option("--full", is_flag=True, help="Rank among all entities, too.")
 def run(
     data: pathlib.Path,
@@ -127,6 +128,7 @@ def run(
     kwargs: str,
     loop: str,
     out: pathlib.Path,
+    sample: int | None,
     full: bool,
 ) -> None:
     """Train and evaluate one row."""
@@ -149,12 +151,21 @@ def run(
     protocol["candidates"] = str(data / "candidates.json") if fb else "types"
     if fb:
         protocol["known_true"] = str(data / "known_true.tsv")
+    ranked = dataset.validation if dev else dataset.testing
+    if sample is not None:
+        # other true answers are still left out, see known_true; on NELL-ZS the types of all tails still count
+        triples = ranked.mapped_triples
+        chosen = torch.randperm(len(triples), generator=torch.Generator().manual_seed(0))[:sample]
+        protocol["known_true"] = [*([protocol["known_true"]] if fb else []), str(data / "test.tsv")]
+        if dev:
+            raise click.UsageError("--sample is for the test relations.")
+        ranked = ranked.clone_and_exchange_triples(triples[chosen])
     start = time.time()
     result = pipeline(
         training=dataset.training,
         # the pipeline takes known answers out of this split, too
         validation=None if dev else dataset.validation,
-        testing=dataset.validation if dev else dataset.testing,
+        testing=ranked,
         model=model,
         model_kwargs={**model_kwargs, **json.loads(kwargs)},
         random_seed=seed,
@@ -175,6 +186,7 @@ def run(
     record = dict(
         data=data.name,
         row=row,
+        sample=sample,
         seed=seed,
         split="dev" if dev else "test",
         kwargs=json.loads(kwargs),
