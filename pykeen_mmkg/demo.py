@@ -8,14 +8,17 @@ import logging
 import pathlib
 import time
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import click
 import pandas
+import torch
+from pykeen.models.base import Model
 from pykeen.pipeline import PipelineResult, pipeline
 
 from .datasets.demo import WordNetEmoji
-from .evaluation.run import evaluate
+from .evaluation.results import ProtocolMetricResults
+from .evaluation.run import make_evaluator
 from .predict import names_of, predict
 
 __all__ = ["CONFIG", "run"]
@@ -28,31 +31,36 @@ CONFIG: dict[str, Any] = {
         "interaction": "vlcomplex",
         "normalize_features": True,
         "project": True,
-        "structural_dropout": 0.3,
+        "structural_dropout": 0.5,
     },
-    "optimizer": "adam",
-    "optimizer_kwargs": {"lr": 0.002, "fused": True},
+    "optimizer": "adagrad",
+    "optimizer_kwargs": {"lr": 0.03, "fused": True},
     "negative_sampler_kwargs": {"num_negs_per_pos": 50},
-    "training_kwargs": {"num_epochs": 30, "batch_size": 512},
+    "training_kwargs": {"num_epochs": 30, "batch_size": 512, "use_tqdm_batch": False},
     "evaluation_kwargs": {"batch_size": 256, "use_tqdm": False},
     "device": "cpu",
 }
 
 #: the rows of the table: name -> change of the configuration, or a rule, which needs no training
 ROWS: dict[str, dict[str, Any]] = {
-    "VL-KGE: text + image": {},
-    "VL-KGE: text only": {"modalities": ["textual"]},
-    "VL-KGE: structure only": {"modalities": ["structural"]},
-    "VL-KGE: structure + text + image": {"modalities": ["structural", "visual", "textual"], "structural_dropout": 0.5},
+    "VL-KGE": {},
+    "VL-KGE, pictures shuffled": {"shuffle": {"visual": 0}},
+    "text + picture": {"modalities": ["visual", "textual"]},
+    "text only": {"modalities": ["textual"]},
+    "structure only": {"modalities": ["structural"]},
     "degree rule": {"model": "degreerule"},
     "inverse rule": {"model": "inverserule"},
     "random": {"model": "randomrule"},
 }
 
-#: the splits of the table: column -> name of the split
-SPLITS = {"seen entities": "testing", "unseen entities": "unseen-entities"}
+#: the columns of the table: name -> (split, what is known of the unseen entity of a triple, or None for all)
+COLUMNS: dict[str, tuple[str, str | None]] = {
+    "seen": ("testing", None),
+    "unseen entities": ("unseen-entities", None),
+    "known by picture only": ("unseen-entities", "image"),
+}
 
-#: queries to show, one slot of each open; the second entity is known by its picture alone: training has no triple of it
+#: queries for tails; the second entity is known by its picture alone: training has no triple of it
 QUERIES: list[dict[str, str]] = [
     {"head": "n04544161", "relation": "hypernym"},
     {"head": "n01898672", "relation": "hypernym"},
@@ -67,6 +75,21 @@ def _train(dataset: WordNetEmoji, change: dict[str, Any], seed: int, epochs: int
         config = {**CONFIG, "model_kwargs": {**CONFIG["model_kwargs"], **change}}
         config["training_kwargs"] = {**CONFIG["training_kwargs"], **({"num_epochs": epochs} if epochs else {})}
     return pipeline(dataset=dataset, random_seed=seed, **config)
+
+
+def _evaluate(model: Model, dataset: WordNetEmoji, split: str, modalities: str | None) -> ProtocolMetricResults:
+    """Evaluate on a split, or on its triples whose unseen entity is known by these modalities only."""
+    factory = dataset.testing if split == "testing" else dataset.extra[split]
+    triples = factory.mapped_triples
+    if modalities is not None:
+        labels = [label for label, entity in dataset.unseen.items() if entity.modalities == modalities]
+        ids = torch.as_tensor([dataset.entity_to_id[label] for label in labels])
+        triples = triples[torch.isin(triples[:, [0, 2]], ids).any(dim=-1)]
+    splits = (dataset.training, dataset.validation, factory)
+    known = [split.mapped_triples for split in splits if split is not None]
+    evaluator = make_evaluator("standard", dataset=dataset)
+    results = evaluator.evaluate(model, triples, additional_filter_triples=known, batch_size=256, use_tqdm=False)
+    return cast(ProtocolMetricResults, results)
 
 
 def run(
@@ -94,8 +117,8 @@ def run(
         result = _train(dataset, change, seed=seed, epochs=epochs)
         trained = trained or result
         row: dict[str, Any] = {"": name}
-        for column, split in SPLITS.items():
-            metrics = evaluate(result.model, dataset, "standard", split=split, batch_size=256, use_tqdm=False)
+        for column, (split, modalities) in COLUMNS.items():
+            metrics = _evaluate(result.model, dataset, split, modalities)
             row[f"{column}: MRR"] = metrics.get_metric("mrr")
             row[f"{column}: Hits@10"] = metrics.get_metric("hits@10")
         rows.append(row)
@@ -107,7 +130,11 @@ def run(
     for query in QUERIES:
         shown = ", ".join(f"{slot} {label} ({names.get(label, label)})" for slot, label in query.items())
         click.echo(f"\nPredictions for {shown}, training triples left out\n")
-        click.echo(predict(trained.model, dataset.training, **query, k=5).to_string(index=False))
+        click.echo(
+            predict(trained.model, dataset.training, k=5, head=query["head"], relation=query["relation"]).to_string(
+                index=False
+            )
+        )
     if output is not None:
         trained.save_to_directory(output)
         click.echo(f"\nsaved to {output}; try: pykeen-mmkg predict {output} --head dog --relation hypernym")

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from class_resolver import HintOrType, OptionalKwargs
+from docdata import parse_docdata
 from pykeen.sampling.negative_sampler import NegativeSampler
 from pykeen.training.slcwa import SLCWATrainingLoop
 from pykeen.triples import CoreTriplesFactory
@@ -58,11 +59,15 @@ class RelationBalancedInstances(BaseBatchedSLCWAInstances):
         return self.num_batches
 
 
+@parse_docdata
 class EpisodicTrainingLoop(SLCWATrainingLoop):
     """The sLCWA loop in short epochs over batches of a few relations each, with corrupted tails.
 
     What is learned from seen relations is to hold for unseen ones: a relation with 15,000 triples says little more
     about relations than one with 500, so relations are drawn first, see :class:`RelationBalancedInstances`.
+
+    ---
+    name: Episodic
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from docdata import parse_docdata
 from pykeen.training.slcwa import SLCWATrainingLoop
 
 from ..errors import MultimodalError
@@ -10,12 +11,16 @@ from ..nn.generator import GenerativeLearner, SelfTrained
 __all__ = ["TwoPhaseTrainingLoop"]
 
 
+@parse_docdata
 class TwoPhaseTrainingLoop(SLCWATrainingLoop):
     """The sLCWA loop for some epochs, then epochs in which only generators and the like learn.
 
     For models with a :class:`~pykeen_mmkg.nn.generator.SelfTrained` module, such as ``mre``, ``zsgan`` and ``devise``.
     The phase follows from the number of the epoch, so that a run resumes where it was. Both phases have epochs, so the
     stopper, checkpoints and callbacks work in both.
+
+    ---
+    name: Two-Phase
     """
 
     def __init__(self, *, structure_epochs: int = 5, steps_per_epoch: int = 1000, **kwargs: Any) -> None:
