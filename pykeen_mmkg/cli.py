@@ -201,7 +201,8 @@ def evaluate(
     for aspect in by:
         click.echo(breakdown(results, data.training, by=[aspect]).to_string(index=False))
     if output is not None:
-        write_json(output, describe(results, dataset=data))
+        seed = getattr(model, "_random_seed", None)
+        write_json(output, describe(results, dataset=data, seeds=[] if seed is None else [seed]))
         click.echo(f"written to {output}")
 
 

@@ -95,6 +95,7 @@ def test_evaluate(run, folder, tmp_path) -> None:
     content = json.loads((tmp_path / "r.json").read_text())
     assert content["protocol"] == "vlkge-author"
     assert content["versions"]["pykeen"]
+    assert len(content["seeds"]) == 1
     assert content["dataset"]["digest"]
 
 
