@@ -12,17 +12,18 @@ from typing import Any
 
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
+from .datasets.base import labels_of as in_order
 from .datasets.tables import Kind, Missing, ModalityTable
 from .encoders import VisionLanguageEncoder, encode_images, encode_texts, make_encoder
+from .encoders.base import TEXTUAL, VISUAL
 from .encoders.encode import default_directory
 from .errors import DataError, FeatureError
 from .features import FeatureStore
+from .nn.fusion import STRUCTURAL
 
 __all__ = ["DEFAULT_ENCODER", "FEATURE_KEYS", "STRUCTURAL", "TEXTUAL", "VISUAL", "ModalitySources", "labels_of"]
 
 logger = logging.getLogger(__name__)
-
-STRUCTURAL, VISUAL, TEXTUAL = "structural", "visual", "textual"
 
 #: what is encoded where nothing else is said
 DEFAULT_ENCODER = "openai/clip-vit-base-patch32"
@@ -55,7 +56,7 @@ def labels_of(triples_factory: CoreTriplesFactory, kind: Kind) -> list[str]:
             "TriplesFactory, or give features as tensors in the order of the ids."
         )
     mapping = triples_factory.entity_to_id if kind == "entity" else triples_factory.relation_to_id
-    labels = sorted(mapping, key=mapping.__getitem__)
+    labels = list(in_order(mapping))
     if kind == "relation" and triples_factory.create_inverse_triples:
         labels = [label for base in labels for label in (base, base + INVERSE_SUFFIX)]
     return labels
@@ -90,6 +91,8 @@ class ModalitySources:
     image_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: "error", or "allow" labels without a row in the table
     missing_rows: Missing = "error"
+    #: the tables that have been read
+    _tables: dict[Kind, ModalityTable] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def from_factory(cls, triples_factory: CoreTriplesFactory, **kwargs: Any) -> "ModalitySources":
@@ -146,8 +149,7 @@ class ModalitySources:
         """
         path, images = (self.entities, self.images) if kind == "entity" else (self.relations, None)
         if path is not None:
-            table = ModalityTable.load(path, kind=kind, images=images, **self.image_kwargs)
-            return table.align(labels, missing=self.missing_rows)
+            return self._read(kind, path).align(labels, missing=self.missing_rows)
         if images is not None:
             return ModalityTable.from_labels(labels, kind=kind).with_images(images, **self.image_kwargs)
         plural = "entities" if kind == "entity" else "relations"
@@ -155,6 +157,13 @@ class ModalitySources:
             f"No table of the {plural} is known. Give `{plural}=<path of a TSV file with the columns {kind}, label, "
             f"description>` in model_kwargs, or use a multimodal dataset that has {plural}.tsv."
         )
+
+    def _read(self, kind: Kind, path: str | pathlib.Path) -> ModalityTable:
+        """Read a table at the first request; it serves all modalities."""
+        if kind not in self._tables:
+            images = self.images if kind == "entity" else None
+            self._tables[kind] = ModalityTable.load(path, kind=kind, images=images, **self.image_kwargs)
+        return self._tables[kind]
 
     def provides(self, kind: Kind, modality: str) -> bool:
         """Return whether a modality is named at all, by features or by what could be encoded."""
@@ -164,9 +173,7 @@ class ModalitySources:
             return modality == TEXTUAL and self.relations is not None
         if modality == TEXTUAL:
             return self.entities is not None
-        return self.images is not None or (
-            self.entities is not None and any(ModalityTable.load(self.entities, kind=kind).images)
-        )
+        return self.images is not None or (self.entities is not None and any(self._read(kind, self.entities).images))
 
     def gather(self, kind: Kind, modality: str, labels: Sequence[str]) -> FeatureStore:
         """Return the features of one modality, encoding what is not encoded yet.
