@@ -14,7 +14,7 @@ from torch import nn
 
 from ..errors import DataError, MultimodalError
 from ..modalities import TEXTUAL, ModalitySources, labels_of
-from ..nn.evidence import EVIDENCE, EvidenceGraph, PairEvidence, nearest_texts
+from ..nn.evidence import EVIDENCE, EvidenceGraph, PairEvidence, nearest_texts, score_grid
 from ..nn.words import WordOverlap
 from .described import DescribedRelationsMixin, centered
 
@@ -217,11 +217,23 @@ class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
             result[order[part]] = scores
         return result
 
+    def _score_tails(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> FloatTensor:
+        """Score the same tails for all queries; nothing is trained."""
+        if not len(heads) or not len(tails):
+            return self.scorer.damping.new_zeros(len(heads), len(tails))
+        pairs, inverse = torch.stack([relations, heads], dim=-1).unique(dim=0, return_inverse=True)
+        relation, head = pairs.unbind(-1)
+        inside = torch.where(relation < self.scorer.graph.num_relations, relation, -1)
+        members = [member for member in self.members if isinstance(member, PairEvidence)]
+        return score_grid(members, head, inside, self.described(relation), tails, self.chunk_size)[inverse]
+
     def _score_all(self, columns: Mapping[int, LongTensor], target: int, ids: LongTensor | None, n: int) -> FloatTensor:
         """Score all (or the given) choices for the column `target`."""
         batch = len(next(iter(columns.values())))
         if ids is None:
             ids = torch.arange(n, device=self.device)
+        if target == 2 and ids.ndim == 1 and not self.training and not torch.is_grad_enabled():
+            return self._score_tails(columns[0], columns[1], ids)
         if ids.ndim == 1:
             ids = ids.expand(batch, -1)
         full = {key: value[:, None].expand_as(ids).reshape(-1) for key, value in columns.items()}

@@ -7,7 +7,7 @@ relations, so they are trained on the seen ones, each treated as if it had no tr
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ..errors import MultimodalError
 
-__all__ = ["EVIDENCE", "EvidenceGraph", "PairEvidence", "RunningNorm", "nearest_texts"]
+__all__ = ["EVIDENCE", "EvidenceGraph", "PairEvidence", "RunningNorm", "nearest_texts", "score_grid"]
 
 #: the groups of features, see :class:`PairEvidence`
 EVIDENCE = ("profile", "links", "paths", "text", "words")
@@ -67,6 +67,9 @@ class EvidenceGraph(nn.Module):
     pointer: LongTensor
     neighbor: LongTensor
     relation: LongTensor
+    partner: LongTensor
+    back: LongTensor
+    two_hops: LongTensor
     log_degree: FloatTensor
     profile_pointer: LongTensor
     profile_relation: LongTensor
@@ -112,6 +115,22 @@ class EvidenceGraph(nn.Module):
         self._pointers("pointer", source[order])
         self.register_buffer("neighbor", target[order], persistent=False)
         self.register_buffer("relation", kind[order], persistent=False)
+        # the same links by neighbour, each with its directed relation as the neighbour sees it
+        order = (source * num_entities + target).argsort(stable=True)
+        self.register_buffer("partner", target[order], persistent=False)
+        self.register_buffer("back", self.reverse(kind[order]), persistent=False)
+        links = self.pointer.diff()
+        count = torch.zeros_like(links).index_add(0, source, links[target])
+        self.register_buffer("two_hops", count, persistent=False)
+
+    def reverse(self, relation: LongTensor) -> LongTensor:
+        """Return directed relations as the other end of the link sees them."""
+        double = 2 * self.num_relations
+        return torch.where(relation < double, (relation + self.num_relations) % double, 2 * double + 1 - relation)
+
+    def is_own(self, relation: LongTensor, asked: LongTensor) -> BoolTensor:
+        """Return which links are of the relation that is asked for, where -1 is one that is not in the graph."""
+        return (relation == asked) | (relation == asked + self.num_relations) & (asked >= 0)
 
     def _pointers(self, name: str, source: LongTensor) -> None:
         count = torch.bincount(source, minlength=self.num_entities)
@@ -123,6 +142,13 @@ class EvidenceGraph(nn.Module):
         rows = _ranges(first, length)
         position = torch.repeat_interleave(torch.arange(len(entities), device=entities.device), length)
         return position, self.neighbor[rows], self.relation[rows]
+
+    def partners(self, entities: LongTensor) -> tuple[LongTensor, LongTensor, LongTensor]:
+        """Return the links sorted by neighbour: position in `entities`, neighbour, directed relation seen from it."""
+        first, length = self.pointer[entities], self.pointer[entities + 1] - self.pointer[entities]
+        rows = _ranges(first, length)
+        position = torch.repeat_interleave(torch.arange(len(entities), device=entities.device), length)
+        return position, self.partner[rows], self.back[rows]
 
     def profiles(self, entities: LongTensor) -> tuple[LongTensor, LongTensor, FloatTensor]:
         """Return the profiles: position in `entities`, directed relation, ``log(1 + count)``; shape: ``(m,)`` each."""
@@ -187,6 +213,116 @@ class RunningNorm(nn.Module):
                 self.steps += 1
         scale = (self.square - self.mean.square()).clamp(min=1e-4).rsqrt()
         return ((x - self.mean) * scale).clamp(-self.limit, self.limit)
+
+
+class _Tails(NamedTuple):
+    """The tails that all queries of a grid have in common, ``c`` of them."""
+
+    #: shape: ``(num_entities,)``; the position of an entity among the tails, -1 for none
+    place: LongTensor
+    #: shape: ``(c, d)``; their text vectors
+    texts: FloatTensor
+    #: their profiles, one after the other: directed relation, ``log(1 + count)``, and where each tail's begins
+    relation: LongTensor
+    amount: FloatTensor
+    start: LongTensor
+
+    @classmethod
+    def of(cls, graph: EvidenceGraph, entities: FloatTensor, tails: LongTensor) -> "_Tails":
+        """Gather what depends on the tails only; `tails` are sorted and distinct."""
+        place = torch.full((graph.num_entities,), -1, dtype=torch.long, device=tails.device)
+        place[tails] = torch.arange(len(tails), device=tails.device)
+        _, relation, count = graph.profiles(tails)
+        length = graph.profile_pointer[tails + 1] - graph.profile_pointer[tails]
+        texts = entities if len(tails) == len(entities) else entities[tails]
+        return cls(place, texts, relation, count, length.cumsum(0) - length)
+
+
+class _Grid(NamedTuple):
+    """What there is to weigh for all pairs of ``c`` tails and ``q`` queries; no weight enters, so that members share it.
+
+    The cell of a pair is ``tail * q + query``.
+    """
+
+    heads: LongTensor
+    relations: LongTensor
+    texts: FloatTensor
+    tails: _Tails
+    #: links between head and tail: cell, query, directed relation
+    direct: tuple[LongTensor, LongTensor, LongTensor]
+    #: links of the heads: query, number of the pair of query and neighbour, directed relation
+    reach: tuple[LongTensor, LongTensor, LongTensor]
+    #: shape: ``(s,)``; the neighbours of these pairs
+    middle: LongTensor
+    #: links between such neighbours and tails: cell, query, number of the pair, directed relation
+    met: tuple[LongTensor, LongTensor, LongTensor, LongTensor]
+    #: shape: ``(c, q)``; the prior
+    near: FloatTensor
+    #: shape: ``(c, q, 4)``; plain similarities of texts
+    similarities: FloatTensor
+    #: shape: ``(c, q, 2)``; the shares of words
+    words: FloatTensor | None
+
+    @classmethod
+    def of(
+        cls,
+        graph: EvidenceGraph,
+        evidence: Sequence[str],
+        entities: FloatTensor,
+        heads: LongTensor,
+        relations: LongTensor,
+        texts: FloatTensor,
+        tails: _Tails,
+        words: FloatTensor | None,
+    ) -> "_Grid":
+        """Gather it by walking from the heads, which meet far fewer links than there are around all the tails."""
+        n, q, c, real = graph.num_entities, len(heads), len(tails.texts), 2 * graph.num_relations
+        # without evidence from links nobody walks, and without that from paths the walk ends after one link
+        q1, x1, back = graph.partners(heads if "links" in evidence or "paths" in evidence else heads[:0])
+        keep = ~graph.is_own(back, relations[q1])
+        q1, x1, back = q1[keep], x1[keep], back[keep]
+        place = tails.place[x1]
+        hit = (place >= 0).nonzero().view(-1)
+        direct = place[hit] * q + q1[hit], q1[hit], back[hit]
+        linked = direct[0][direct[2] < real]
+        near = texts.new_zeros(c * q).index_fill(0, linked, 3.0)
+        code, step = (q1 * n + x1).unique_consecutive(return_inverse=True)
+        middle, asking = code % n, code // n
+        pair, tail, r2 = graph.partners(middle if "paths" in evidence else middle[:0])
+        place = tails.place[tail]
+        hit = (place >= 0).nonzero().view(-1)
+        pair, place, r2 = pair[hit], place[hit], r2[hit]
+        hit = (~graph.is_own(r2, relations[asking][pair])).nonzero().view(-1)
+        pair, place, r2 = pair[hit], place[hit], r2[hit]
+        q2 = asking[pair]
+        cell = place * q + q2
+        # each neighbour in common counts once, and links of similar texts do not make one
+        common = texts.new_zeros(len(code)).index_fill(0, step[back < real], 1.0)
+        rarity = common / torch.log1p(torch.exp(graph.log_degree[middle]))
+        once = (r2 < real).nonzero().view(-1)
+        key = pair[once] * c + place[once]
+        fresh = torch.ones_like(key, dtype=torch.bool)
+        fresh[1:] = key[1:] != key[:-1]
+        once = once[fresh]
+        near = near + torch.log1p(texts.new_zeros(c * q).index_add(0, cell[once], rarity[pair[once]]))
+        head = entities[heads]
+        both = functional.normalize(head + texts, dim=-1)
+        similarities = texts.new_empty(c, q, 4)
+        similarities[..., :3] = (tails.texts @ torch.cat([texts, head, both]).T).view(c, 3, q).transpose(1, 2)
+        similarities[..., 3] = (head * texts).sum(-1)
+        return cls(
+            heads=heads,
+            relations=relations,
+            texts=texts,
+            tails=tails,
+            direct=direct,
+            reach=(q1, step, graph.reverse(back)),
+            middle=middle,
+            met=(cell, q2, pair, r2),
+            near=near.view(c, q),
+            similarities=similarities,
+            words=words,
+        )
 
 
 class PairEvidence(nn.Module):
@@ -377,10 +513,6 @@ class PairEvidence(nn.Module):
         profile, link, first, second = weight.split(k, dim=-1)
         result: list[FloatTensor] = []
 
-        def own(relation: LongTensor, queries: LongTensor) -> BoolTensor:
-            asked = relations[queries]
-            return (relation == asked) | (relation == asked + graph.num_relations) & (asked >= 0)
-
         if "profile" in self.evidence:
             i, relation, count = graph.profiles(tails)
             q = query[i]
@@ -392,10 +524,10 @@ class PairEvidence(nn.Module):
             result += [torch.log1p(amount), part, similar]
         if "links" in self.evidence or "paths" in self.evidence:
             q1, x1, r1 = graph.links(heads)
-            keep = ~own(r1, q1)
+            keep = ~graph.is_own(r1, relations[q1])
             q1, x1, r1 = q1[keep], x1[keep], r1[keep]
             i2, x2, r2 = graph.links(tails)
-            keep = ~own(r2, query[i2])
+            keep = ~graph.is_own(r2, relations[query[i2]])
             i2, x2, r2 = i2[keep], x2[keep], r2[keep]
             q2 = query[i2]
             real = 2 * graph.num_relations
@@ -447,3 +579,113 @@ class PairEvidence(nn.Module):
         scores = (self.mlp(x) + self.linear(x)).squeeze(-1)
         # an expert of its own: were it there in training, the rest would learn to correct it on seen relations
         return scores if self.training else scores + self.prior * near
+
+    def _grid(self, grid: _Grid, projected: tuple[FloatTensor, FloatTensor]) -> FloatTensor:
+        """Score all pairs of a grid, in evaluation mode; the same as :meth:`forward`, but for rounding.
+
+        :param grid: what there is to weigh
+        :param projected: shape: ``(c, rank)`` each; the tails' texts
+        :return: shape: ``(c, q)``
+        """
+        tails, k = grid.tails, self.k
+        q, c = len(grid.heads), len(tails.texts)
+        weight, share = self._weights(grid.heads, grid.relations, grid.texts)
+        profile, link, first, second = (x.reshape(-1, k) for x in weight.split(k, dim=-1))
+        wide = weight.shape[1]
+        x = weight.new_empty(c, q, self.norm.mean.shape[0])
+        done = 0
+
+        def put(values: FloatTensor) -> None:
+            nonlocal done
+            values = values.view(c, q, -1)
+            x[..., done : done + values.shape[-1]] = values
+            done += values.shape[-1]
+
+        def summed(cell: LongTensor, values: FloatTensor) -> FloatTensor:
+            return values.new_zeros(c * q, k).index_add_(0, cell, values)
+
+        if "profile" in self.evidence:
+
+            def over_profiles(table: FloatTensor, counts: FloatTensor | None) -> FloatTensor:
+                table = table.transpose(0, 1).reshape(-1, q * k)
+                return functional.embedding_bag(
+                    tails.relation, table, tails.start, mode="sum", per_sample_weights=counts
+                )
+
+            put(over_profiles(weight[..., :k], tails.amount).log1p_())
+            put(over_profiles(share, None))
+            mean = share.transpose(1, 2).reshape(q * k, -1) @ self.near
+            put(tails.texts @ mean.T)
+        if "links" in self.evidence:
+            cell, query, relation = grid.direct
+            amount = summed(cell, link[query * wide + relation])
+            flag = amount[:, :1] > 0
+            put(amount.log1p_())
+            put(flag)
+        if "paths" in self.evidence:
+            query, pair, relation = grid.reach
+            reach = weight.new_zeros(len(grid.middle), k).index_add_(0, pair, first[query * wide + relation])
+            damped = self.graph.log_degree[grid.middle][:, None]
+            reach = reach * torch.exp(-functional.softplus(self.damping) * damped)
+            cell, query, pair, relation = grid.met
+            amount = summed(cell, reach[pair].mul_(second[query * wide + relation]))
+            flag = amount[:, :1] > 0
+            put(amount.mul_(20).log1p_())
+            put(flag)
+        if "text" in self.evidence:
+            put(grid.similarities)
+            put(8 * projected[0] @ (self.text[0](grid.texts) * self.text[1](self.entities[grid.heads])).T)
+            put(8 * projected[1] @ self.text[3](grid.texts).T)
+        if grid.words is not None:
+            put(grid.words)
+        x = self.norm(x.view(c * q, -1))
+        scores = (self.mlp(x) + self.linear(x)).view(c, q)
+        return scores + self.prior * grid.near
+
+
+def score_grid(
+    members: Sequence[PairEvidence],
+    heads: LongTensor,
+    relations: LongTensor,
+    texts: FloatTensor,
+    tails: LongTensor,
+    limit: int,
+) -> FloatTensor:
+    """Score all pairs of queries and tails with the mean of some members, which differ in their parameters only.
+
+    The scores are those of :meth:`PairEvidence.forward`, but what depends on the tails only, or on no member, is
+    computed once.
+
+    :param members: the members, in evaluation mode
+    :param heads: shape: ``(q,)``; the heads of the queries
+    :param relations: shape: ``(q,)``; the ids of the relations, -1 for one that is not in the graph
+    :param texts: shape: ``(q, d)``; the text vectors of the relations
+    :param tails: shape: ``(c,)``; the tails
+    :param limit: about how many links and numbers are held at a time
+    :return: shape: ``(q, c)``
+    """
+    one = members[0]
+    graph, words = one.graph, one.words if "words" in one.evidence else None
+    unique, inverse = tails.unique(return_inverse=True)
+    shared = _Tails.of(graph, one.entities, unique)
+    projected = [(member.text[2](shared.texts), member.text[4](shared.texts)) for member in members]
+    overlap = None if words is None else words.grid(heads, unique).to(texts)
+    result = texts.new_empty(len(unique), len(heads))
+    part = (32 * len(unique) + graph.two_hops[heads]).cumsum(0) // limit
+    start = 0
+    for length in part.unique_consecutive(return_counts=True)[1].tolist():
+        rows = slice(start, start + length)
+        start += length
+        grid = _Grid.of(
+            graph,
+            one.evidence,
+            one.entities,
+            heads[rows],
+            relations[rows],
+            texts[rows],
+            shared,
+            None if overlap is None else overlap[:, rows],
+        )
+        scores = [member._grid(grid, own) for member, own in zip(members, projected, strict=True)]
+        result[:, rows] = torch.stack(scores).mean(0)
+    return result[inverse].T

@@ -64,3 +64,15 @@ class WordOverlap:
         mentioned = numpy.asarray(self._name[t].multiply(self._text[h]).sum(axis=1)).ravel()
         mentions = numpy.asarray(self._name[h].multiply(self._text[t]).sum(axis=1)).ravel()
         return torch.from_numpy(numpy.stack([mentioned, mentions], axis=-1).astype(numpy.float32))
+
+    def grid(self, heads: LongTensor, tails: LongTensor) -> FloatTensor:
+        """Return the same for all pairs.
+
+        :param heads: shape: ``(q,)``
+        :param tails: shape: ``(c,)``
+        :return: shape: ``(c, q, 2)``, on the CPU
+        """
+        h, t = heads.cpu().numpy(), tails.cpu().numpy()
+        mentioned = (self._name[t] @ self._text[h].T.tocsr()).toarray()
+        mentions = (self._text[t] @ self._name[h].T.tocsr()).toarray()
+        return torch.from_numpy(numpy.stack([mentioned, mentions], axis=-1).astype(numpy.float32))

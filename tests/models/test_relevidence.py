@@ -202,6 +202,45 @@ def test_added_relations() -> None:
         assert torch.equal(copy.predict_t(batch), model.predict_t(batch))
 
 
+def test_scores_of_all_tails_are_never_stale() -> None:
+    """After each change of the model, the scores of all tails are those of the single triples."""
+    training = _factory(TRAINING)
+    kwargs = {"triples_factory": training, "features": _features(), "num_weights": 2, "rank": 4, "hidden_dim": 8}
+    model, other = (RelEvidence(random_seed=seed, **kwargs) for seed in (0, 1))
+    optimizer = torch.optim.SGD(model.get_grad_params(), lr=0.1)
+    seen: list[torch.Tensor] = []
+
+    def check(relation: int = 5) -> None:
+        batch = torch.tensor([[i, relation] for i in range(N)])
+        model.eval()
+        with torch.no_grad():
+            scores = model.score_t(batch)
+            triples = torch.cat([batch.repeat_interleave(N, dim=0), torch.arange(N).repeat(N)[:, None]], dim=-1)
+            assert torch.allclose(scores, model.score_hrt(triples).view(N, N), atol=1e-4)
+            assert not any(torch.allclose(scores, old, atol=1e-4) for old in seen)
+            seen.append(scores)
+            assert model.score_t(batch[:0]).shape == (0, N)
+            some = torch.tensor([3, 1, 3])
+            assert torch.allclose(model.score_t(batch, tails=some), scores[:, some], atol=1e-4)
+
+    check()
+    for training_mode in (True, False):
+        model.train(training_mode)
+        optimizer.zero_grad()
+        model.score_hrt(training.mapped_triples).square().mean().backward()
+        optimizer.step()
+        check()
+    model.load_state_dict(other.state_dict())
+    check()
+    check(model.add_relation("a relation", vector=torch.randn(D)))
+    with torch.no_grad():
+        for parameter in model.get_grad_params():
+            parameter.data.mul_(0.5)
+    check()
+    model.reset_parameters_()
+    check()
+
+
 def test_add_relation_with_the_encoder(dual_encoder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """With an encoder, a description is enough."""
     for kind, labels in (("entity", ENTITIES), ("relation", RELATIONS)):

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from pykeen_mmkg.errors import MultimodalError
-from pykeen_mmkg.nn.evidence import EVIDENCE, EvidenceGraph, PairEvidence, RunningNorm, nearest_texts
+from pykeen_mmkg.nn.evidence import (
+    EVIDENCE,
+    EvidenceGraph,
+    PairEvidence,
+    RunningNorm,
+    nearest_texts,
+    score_grid,
+)
+from pykeen_mmkg.nn.words import WordOverlap
 
 N, R, D = 7, 3, 5
 
@@ -113,6 +121,36 @@ def test_scores_do_not_depend_on_what_else_is_in_the_batch() -> None:
             q = query[i : i + 1]
             alone = module(heads[q], relations[q], texts[q], torch.zeros(1, dtype=torch.long), tails[i : i + 1])
             assert torch.allclose(alone, together[i : i + 1], atol=1e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(triple, min_size=1, max_size=25),
+    st.lists(st.tuples(st.integers(0, N - 1), st.integers(0, N - 1)), max_size=6, unique=True),
+    st.lists(st.tuples(st.integers(0, N - 1), st.integers(-1, R - 1)), min_size=1, max_size=4, unique=True),
+    st.lists(st.integers(0, N - 1), min_size=1, max_size=9),
+    st.lists(st.sampled_from(EVIDENCE), min_size=1, unique=True),
+    st.sampled_from([1, 10_000]),
+)
+def test_a_grid_has_the_scores_of_its_pairs(
+    rows: list, alike: list, asked: list, tails: list, evidence: list, limit: int
+) -> None:
+    """Scores of all pairs at once are the mean of the members' scores of each pair."""
+    similar = torch.tensor(alike, dtype=torch.long).view(-1, 2)
+    graph = EvidenceGraph(torch.tensor(rows), N, R, similar[similar[:, 0] != similar[:, 1]])
+    names = [f"a{i % 3} b{i % 2}" for i in range(N)]
+    words = WordOverlap(names, [f"of a{i % 2} and b{i % 3}" for i in range(N)])
+    kwargs = {"num_weights": 2, "rank": 3, "hidden_dim": 4, "prior": 0.5, "words": words, "evidence": evidence}
+    torch.manual_seed(0)
+    members = [PairEvidence(graph, _texts(N, 1), _texts(R, 2), **kwargs).eval() for _ in range(2)]  # type: ignore[arg-type]
+    heads, relations = torch.tensor(asked).unbind(-1)
+    texts = _texts(len(asked), 3)
+    query = torch.arange(len(asked)).repeat_interleave(len(tails))
+    with torch.no_grad():
+        grid = score_grid(members, heads, relations, texts, torch.tensor(tails), limit)
+        flat = torch.tensor(tails * len(asked))
+        pairs = torch.stack([member(heads, relations, texts, query, flat) for member in members]).mean(0)
+    assert torch.allclose(grid, pairs.view(len(asked), -1), atol=1e-4)
 
 
 def test_running_norm_keeps_two_batches_apart() -> None:
