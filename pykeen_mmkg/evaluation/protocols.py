@@ -292,6 +292,9 @@ class ProtocolEvaluator(RankBasedEvaluator):
             allowed[row.to(scores.device), entity.to(scores.device)] = True
             allowed[torch.arange(len(batch)), batch[:, answer]] = True
             scores = scores.masked_fill(~allowed, float("nan"))
+            if true_scores is not None:
+                # a rank of 0 would follow if the answer did not compete with the score that it is said to have
+                scores[torch.arange(len(batch)), batch[:, answer]] = true_scores.view(-1)
         super().process_scores_(hrt_batch, target, scores, true_scores, dense_positive_mask)
         self._triples.setdefault(target, []).append(hrt_batch.detach().cpu().numpy())
 

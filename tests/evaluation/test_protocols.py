@@ -317,3 +317,13 @@ def test_known_true_file_filters(tmp_path, nations):
     path.write_text("a\tb\n")
     with pytest.raises(EvaluationError, match="row 1 has 2 fields"):
         StandardEvaluator(known_true=path, dataset=dataset).evaluate(model, dataset.testing.mapped_triples, **kwargs)
+
+
+def test_an_answer_competes_with_the_score_that_it_is_said_to_have():
+    # PyKEEN's own test of evaluators hands over scores in which the answer has another score than `true_scores` says
+    evaluator = ZSLCandidatesEvaluator(candidates={0: [0, 1]}, ids=True)
+    evaluator.process_scores_(
+        torch.tensor([[0, 0, 2]]), "tail", torch.tensor([[0.0, 1.0, 2.0]]), true_scores=torch.tensor([[5.0]])
+    )
+    assert evaluator.ranks["tail", "optimistic"][0].tolist() == [1]
+    assert evaluator.ranks["tail", "pessimistic"][0].tolist() == [1]
