@@ -54,6 +54,9 @@ class SelfTrained(nn.Module):
     #: whether a step of the loop is followed by one of this module; a two-phase loop switches it off in between
     joint: bool = True
 
+    #: whether the parameters are drawn and nothing has been trained since
+    _fresh: bool = False
+
     def __init__(self) -> None:
         """Initialize the module."""
         super().__init__()
@@ -85,14 +88,18 @@ class SelfTrained(nn.Module):
 
     def post_parameter_update(self) -> None:
         """Take one step, in training."""
-        if self.training and self.joint:
+        if self._fresh:
+            # PyKEEN ends a reset of the model with this call: there is nothing to learn from yet
+            self._fresh = False
+        elif self.training and self.joint:
             with torch.inference_mode(False), torch.enable_grad():
                 self.own_step()
 
     def forget(self) -> None:
-        """Drop the optimizers' states."""
+        """Drop the optimizers' states, at a reset."""
         self._optimizers.clear()
         self._pending.clear()
+        self._fresh = True
 
     def get_extra_state(self) -> Any:
         """Return the optimizers' states."""
