@@ -16,12 +16,9 @@ that equal input gives equal bytes.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import pathlib
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +27,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from .atomic import written_whole
 from .errors import FeatureError
 
 __all__ = [
@@ -56,21 +54,12 @@ def save_atomically(tensors: Mapping[str, torch.Tensor], path: pathlib.Path, doc
     :raises FeatureError:
         if the folder cannot be written
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
-        # safetensors makes its file readable for the owner only, which would break caches shared by several users
-        mode = temporary.stat().st_mode
-        text = json.dumps(document, sort_keys=True, ensure_ascii=False)
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, {METADATA_KEY: text})
-        temporary.chmod(mode)
-        os.replace(temporary, path)
+        with written_whole(path) as temporary:
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, {METADATA_KEY: text})
     except (OSError, SafetensorError) as error:
         raise FeatureError(f"Cannot write {path}: {error}. Is the folder writable, and is there space?") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def open_document(path: pathlib.Path) -> tuple[dict[str, torch.Tensor], dict]:

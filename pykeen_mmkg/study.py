@@ -30,7 +30,7 @@ import itertools
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -43,6 +43,7 @@ import torch
 import yaml
 from tqdm.auto import tqdm
 
+from .atomic import written_whole
 from .errors import MultimodalError
 from .evaluation.labels import load_dataset
 from .evaluation.results import ProtocolMetricResults, dataset_digest, versions, write_json
@@ -406,9 +407,11 @@ class Study:
         """Write ``results.csv``, ``results.md``, ``results.json`` and, if there is matplotlib, ``results.png``."""
         directory = Path(directory)
         table = self.table(directory)
-        _write(directory / "results.csv", lambda path: table.to_csv(path, index=False))
+        with written_whole(directory / "results.csv") as path:
+            table.to_csv(path, index=False)
         markdown = self.markdown(directory)
-        _write(directory / "results.md", lambda path: path.write_text(markdown, encoding="utf-8"))
+        with written_whole(directory / "results.md") as path:
+            path.write_text(markdown, encoding="utf-8")
         runs = [run for runs in self.results(directory).values() for run in runs]
         write_json(
             directory / "results.json",
@@ -451,18 +454,9 @@ class Study:
             axis.barh(part["row"], part[metric], xerr=part[f"{metric} std"].fillna(0), color=colours)
             axis.set(title=protocol.name, xlabel=metric.upper() if metric == "mrr" else metric)
         figure.tight_layout()
-        _write(Path(path), lambda temporary: figure.savefig(temporary, dpi=150, format=Path(path).suffix[1:] or "png"))
+        with written_whole(path) as temporary:
+            figure.savefig(temporary, dpi=150, format=Path(path).suffix[1:] or "png")
         pyplot.close(figure)
-
-
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _p_text(p_value: float) -> str:

@@ -256,7 +256,7 @@ def test_a_failing_save_leaves_the_old_file(store, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pykeen_mmkg.features.os.replace", fail)
+    monkeypatch.setattr("pykeen_mmkg.atomic.os.replace", fail)
     with pytest.raises(KeyboardInterrupt):
         FeatureStore.from_tensors(["z"], torch.ones(1, 1)).save(path)
     assert path.read_bytes() == content

@@ -7,12 +7,12 @@ import logging
 import os
 import pathlib
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal
 from urllib.parse import unquote
 
+from ..atomic import written_whole
 from ..errors import DataError, ImageError
 from .files import read_lines
 
@@ -306,16 +306,8 @@ class ModalityTable:
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Write a text file as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(name, 0o644)  # mkstemp lets nobody else read
-        os.replace(name, path)
-    except BaseException:
-        pathlib.Path(name).unlink(missing_ok=True)
-        raise
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _read_header(line: str, path: pathlib.Path, kind: Kind) -> dict[str, int]:

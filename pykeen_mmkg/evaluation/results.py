@@ -16,6 +16,8 @@ import pandas
 from pykeen.evaluation.rank_based_evaluator import RankBasedMetricResults
 from pykeen.typing import RANK_OPTIMISTIC, RANK_PESSIMISTIC, RANK_REALISTIC, RankType
 
+from ..atomic import written_whole
+
 __all__ = [
     "ProtocolMetricResults",
     "RankTable",
@@ -174,15 +176,9 @@ def write_json(path: str | Path, content: Any) -> None:
 
     Numbers that JSON does not have (NaN, infinities) become null.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        text = json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False)
+    with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _finite(value: Any) -> Any:

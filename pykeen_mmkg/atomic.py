@@ -1,0 +1,35 @@
+"""Files that are either whole or not there, however a write ends."""
+
+import contextlib
+import os
+import pathlib
+import uuid
+from collections.abc import Iterator
+
+__all__ = ["written_whole"]
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Give a temporary path beside the path, and put what has been written there in its place.
+
+    If the block raises, what was at the path stays as it was. Processes that write the same file do not disturb each
+    other; the last one wins.
+
+    :param path: the file to write; missing parent folders are made
+    :yields: the path to write to; the file exists, with the permissions of a new one, which the result will have
+    :raises OSError: if the folder cannot be written
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        temporary.touch()
+        # some writers (safetensors) make files that only their owner may read, which would break shared caches
+        mode = temporary.stat().st_mode
+        yield temporary
+        temporary.chmod(mode)
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
