@@ -108,8 +108,10 @@ class PairScoredModel(DescribedRelationsMixin, ERModel):
         inside = relations < len(self.seen)
         return inside & self.seen[torch.where(inside, relations, 0)]
 
-    def _pair_scores(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> FloatTensor:
-        return self.pairs.scores(heads, self.described(relations), tails)
+    def _aims(self, relations: LongTensor) -> FloatTensor:
+        """Return what pairs of each relation are compared with; shape: ``(b, dim)``."""
+        own, inverse = relations.unique(return_inverse=True)
+        return self.pairs.aims(self.described(own))[inverse]
 
     # docstr-coverage: inherited
     def score_hrt(self, hrt_batch: LongTensor, *, mode: InductiveMode | None = None) -> FloatTensor:  # noqa: D102
@@ -120,8 +122,7 @@ class PairScoredModel(DescribedRelationsMixin, ERModel):
         if bool(seen.any()):
             result[seen] = super().score_hrt(hrt_batch[seen], mode=mode)
         heads, relations, tails = hrt_batch[~seen].unbind(-1)
-        made = self.pairs.scores(heads, self.described(relations), tails[:, None])
-        result[~seen] = made.to(result)
+        result[~seen] = self.pairs.scores(heads, self._aims(relations), tails)[:, None].to(result)
         return result
 
     # docstr-coverage: inherited
@@ -135,7 +136,9 @@ class PairScoredModel(DescribedRelationsMixin, ERModel):
     ) -> FloatTensor:
         seen = self._is_seen(hr_batch[:, 1])
         known = super().score_t
-        return self._mixed(seen, hr_batch, tails, lambda b, t: known(b, slice_size=slice_size, mode=mode, tails=t), "t")
+        return self._mixed(
+            seen, hr_batch, tails, lambda b, t: known(b, slice_size=slice_size, mode=mode, tails=t), "tail"
+        )
 
     # docstr-coverage: inherited
     def score_h(  # noqa: D102
@@ -148,25 +151,26 @@ class PairScoredModel(DescribedRelationsMixin, ERModel):
     ) -> FloatTensor:
         seen = self._is_seen(rt_batch[:, 0])
         known = super().score_h
-        return self._mixed(seen, rt_batch, heads, lambda b, h: known(b, slice_size=slice_size, mode=mode, heads=h), "h")
+        return self._mixed(
+            seen, rt_batch, heads, lambda b, h: known(b, slice_size=slice_size, mode=mode, heads=h), "head"
+        )
 
     def _mixed(self, seen: BoolTensor, batch: LongTensor, ids: LongTensor | None, known: Any, side: str) -> FloatTensor:
         """Score rows of seen relations by the interaction, the others by pairs."""
         if bool(seen.all()):
             return known(batch, ids)
         every = torch.arange(self.num_entities, device=batch.device) if ids is None else ids
-        every = every.expand(len(batch), -1) if every.ndim == 1 else every
-        result = torch.empty(every.shape, device=batch.device)
+        result = torch.empty(len(batch), every.shape[-1], device=batch.device)
         if bool(seen.any()):
             result[seen] = known(batch[seen], ids if ids is None or ids.ndim == 1 else ids[seen])
-        for i in (~seen).nonzero().view(-1).tolist():
-            one, other = batch[i]
-            if side == "t":
-                result[i] = self._pair_scores(one[None], other[None], every[i][None])[0].to(result)
-            else:
-                heads = every[i]
-                texts = self.described(one[None]).expand(len(heads), -1)
-                result[i] = self.pairs.scores(heads, texts, other.expand(len(heads), 1))[:, 0].to(result)
+        one, relations = batch[~seen].unbind(-1) if side == "tail" else batch[~seen].flip(-1).unbind(-1)
+        aims = self._aims(relations)
+        if every.ndim == 1:
+            made = self.pairs.extractor.cosines(one, every, aims, side)
+        else:
+            rows = zip(one, every[~seen], aims, strict=True)
+            made = torch.cat([self.pairs.extractor.cosines(o[None], e, a[None], side) for o, e, a in rows])
+        result[~seen] = made.to(result)
         return result
 
     # docstr-coverage: inherited

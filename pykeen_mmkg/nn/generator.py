@@ -1,7 +1,7 @@
 """Relation vectors generated from descriptions, with or without a discriminator."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -34,14 +34,18 @@ class SpectralLinear(nn.Linear):
         super().__init__(in_features, out_features)
         self.register_buffer("left", functional.normalize(torch.randn(out_features), dim=0))
 
-    def forward(self, x: FloatTensor) -> FloatTensor:
-        """Apply the map."""
+    def normalized(self) -> FloatTensor:
+        """Return the weight with a spectral norm of one, after a power iteration in training."""
         with torch.no_grad():
             right = functional.normalize(self.weight.T @ self.left, dim=0)
             left = functional.normalize(self.weight @ right, dim=0)
             if self.training:
                 self.left.copy_(left)
-        return functional.linear(x, self.weight / torch.dot(left, self.weight @ right), self.bias)
+        return self.weight / torch.dot(left, self.weight @ right)
+
+    def forward(self, x: FloatTensor) -> FloatTensor:
+        """Apply the map."""
+        return functional.linear(x, self.normalized(), self.bias)
 
 
 class SelfTrained(nn.Module):
@@ -66,7 +70,8 @@ class SelfTrained(nn.Module):
     def optimizer(self, name: str, parameters: Iterable[nn.Parameter], lr: float, betas: tuple[float, float]) -> Any:
         """Return an Adam optimizer, made at its first use."""
         if name not in self._optimizers:
-            self._optimizers[name] = torch.optim.Adam(list(parameters), lr=lr, betas=betas)
+            # the tensors are small: fused, a step takes a quarter of the time
+            self._optimizers[name] = torch.optim.Adam(list(parameters), lr=lr, betas=betas, fused=True)
             if name in self._pending:
                 self._optimizers[name].load_state_dict(self._pending.pop(name))
         return self._optimizers[name]
@@ -114,8 +119,8 @@ class SelfTrained(nn.Module):
 class Real(NamedTuple):
     """A batch of what a generator is to imitate."""
 
-    #: shape: (b, n, d); real vectors of b relations
-    samples: FloatTensor
+    #: shape: (b, n, d); real vectors of b relations; None where there is no discriminator to show them to
+    samples: FloatTensor | None
     #: shape: (b, d); the centroid of each of these relations
     centroids: FloatTensor
     #: shape: (b, e); the text vectors of these relations
@@ -125,7 +130,11 @@ class Real(NamedTuple):
 
 
 class Generator(nn.Module):
-    r"""A vector from a text and noise: :math:`\mathrm{LayerNorm}(W_2 W_1 W_0 [\mathbf{z}; \mathbf{x}])`."""
+    r"""A vector from a text and noise: :math:`\mathrm{LayerNorm}(W_2 W_1 W_0 [\mathbf{z}; \mathbf{x}])`.
+
+    There is nothing between the maps, so they are applied to each text and to each dimension of the noise, not to each
+    sample.
+    """
 
     def __init__(
         self, text_dim: int, dim: int, noise_dim: int = 15, normalize: bool = True, spectral: bool = True
@@ -147,12 +156,19 @@ class Generator(nn.Module):
     def forward(self, texts: FloatTensor, noise: FloatTensor | None = None) -> FloatTensor:
         """Generate.
 
-        :param texts: shape: ``(*s, text_dim)``
-        :param noise: shape: ``(*s, noise_dim)``
-        :return: shape: ``(*s, dim)``
+        :param texts: shape: ``(b, text_dim)``
+        :param noise: shape: ``(b, n, noise_dim)`` or ``(n, noise_dim)``; None where there is none
+        :return: shape: ``(b, n, dim)``; without noise ``(b, 1, dim)``
         """
-        x = texts if noise is None else torch.cat([noise, texts], dim=-1)
-        return self.norm(self.maps(x))
+        # the dimensions of the noise go through the maps as rows, and no bias is added to them
+        basis = torch.eye(self.noise_dim, self.noise_dim + texts.shape[-1], dtype=texts.dtype, device=texts.device)
+        x = functional.pad(texts, (self.noise_dim, 0))
+        for layer in self.maps:
+            assert isinstance(layer, nn.Linear)
+            weight = layer.normalized() if isinstance(layer, SpectralLinear) else layer.weight
+            x, basis = functional.linear(x, weight, layer.bias), basis @ weight.T
+        x = x[:, None]
+        return self.norm(x if noise is None else x + noise @ basis)
 
 
 class Critic(nn.Module):
@@ -181,11 +197,21 @@ class Critic(nn.Module):
         """Return the realness; shape: ``s`` for an input of shape ``(*s, dim)``."""
         return self.out(self.features(x)).squeeze(-1)
 
-    def hinge(self, x: FloatTensor, own: FloatTensor, other: FloatTensor, margin: float) -> FloatTensor:
-        """Return the mean of max(0, margin - s_own + s_other)."""
-        m = self.features(x)
-        gap = (m * (self.features(own) - self.features(other))).sum(-1)
-        return functional.relu(margin - gap).mean()
+    def judge(
+        self, x: FloatTensor, own: FloatTensor, other: FloatTensor, margin: float
+    ) -> tuple[FloatTensor, FloatTensor]:
+        """Return the realness and the hinge max(0, margin - s_own + s_other).
+
+        :param x: shape: ``(b, n, dim)``
+        :param own: shape: ``(b, dim)``; the centroid of the class
+        :param other: shape: ``(b, dim)``; that of another
+        :param margin: the margin
+        :return: shape: ``(b, n)`` each
+        """
+        m, own, other = self.features(torch.cat([x, own[:, None], other[:, None]], dim=1)).split(
+            [x.shape[1], 1, 1], dim=1
+        )
+        return self.out(m).squeeze(-1), functional.relu(margin - (m * (own - other)).sum(-1))
 
 
 class GenerativeLearner(SelfTrained):
@@ -262,24 +288,22 @@ class GenerativeLearner(SelfTrained):
         :param texts: shape: ``(b, text_dim)``
         :return: shape: ``(b, num_samples, dim)``; without noise one sample
         """
-        if not self.generator.noise_dim:
-            return self.generator(texts)[:, None]
-        b, k = len(texts), len(self.noise)
-        return self.generator(texts[:, None].expand(b, k, -1), self.noise.expand(b, k, -1))
+        return self.generator(texts, self.noise if self.generator.noise_dim else None)
 
-    def _fake(self, real: Real) -> FloatTensor:
-        b, n = real.samples.shape[:2]
-        texts = real.texts[:, None].expand(b, n, -1)
+    def _fake(self, texts: FloatTensor, n: int) -> FloatTensor:
+        """Generate n samples; without noise they are all the same, so one; shape: ``(b, n, dim)``."""
         if not self.generator.noise_dim:
             return self.generator(texts)
-        return self.generator(texts, torch.randn(b, n, self.generator.noise_dim, device=texts.device))
+        return self.generator(texts, torch.randn(len(texts), n, self.generator.noise_dim, device=texts.device))
 
     def _critic_loss(self, critic: Critic, real: Real) -> FloatTensor:
-        fake = self._fake(real).detach()
-        own, other = real.centroids[:, None], real.others[:, None]
-        loss = critic(fake).mean() - critic(real.samples).mean()
-        loss = loss + 0.5 * critic.hinge(real.samples, own, other, self.margin)
-        loss = loss + 0.5 * critic.hinge(fake, own, other, self.margin)
+        assert real.samples is not None
+        n = real.samples.shape[1]
+        with torch.no_grad():
+            fake = self._fake(real.texts, n).expand_as(real.samples)
+        both = torch.cat([fake, real.samples], dim=1)
+        realness, hinge = critic.judge(both, real.centroids, real.others, self.margin)
+        loss = realness[:, :n].mean() - realness[:, n:].mean() + hinge.mean()
         if self.gradient_penalty:
             share = torch.rand(*real.samples.shape[:2], 1, device=fake.device)
             between = (share * real.samples + (1 - share) * fake).requires_grad_()
@@ -287,23 +311,25 @@ class GenerativeLearner(SelfTrained):
             loss = loss + self.gradient_penalty * (gradient.norm(dim=-1) - 1).square().mean()
         return loss
 
-    def learn(self, draw: Any) -> float:
+    def learn(self, draw: Callable[[bool], Real], n: int) -> float:
         """Take one step of the generator, after those of the discriminator.
 
-        :param draw: a callable that returns a batch of :class:`Real`, detached
+        :param draw: a callable that returns a batch of :class:`Real`, detached; it is told whether real samples are
+            needed
+        :param n: the number of samples of each relation
         :return: the generator's loss
         """
         adversary = self.critic
         if adversary is not None:
             for _ in range(self.critic_steps):
                 optimizer = self.optimizer("critic", adversary.parameters(), self.lr, (0.5, 0.9))
-                self.descend(optimizer, self._critic_loss(adversary, draw()))
-        real = draw()
-        fake = self._fake(real)
+                self.descend(optimizer, self._critic_loss(adversary, draw(True)))
+        real = draw(False)
+        fake = self._fake(real.texts, n)
         loss = self.pivot * (fake.mean(1) - real.centroids).norm(dim=-1).mean()
         if adversary is not None:
-            loss = loss - adversary(fake).mean()
-            loss = loss + adversary.hinge(fake, real.centroids[:, None], real.others[:, None], self.margin)
+            realness, hinge = adversary.judge(fake, real.centroids, real.others, self.margin)
+            loss = loss - realness.mean() + hinge.mean()
         self.descend(self.optimizer("generator", self.generator.parameters(), self.lr, (0.5, 0.9)), loss)
         return float(loss.detach())
 
@@ -411,7 +437,7 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
             x = torch.view_as_real(x)
         return x.reshape(len(relations), -1)
 
-    def _draw(self) -> Real:
+    def _draw(self, samples: bool = True) -> Real:
         ids = self.seen.nonzero().view(-1)
         chosen = ids[torch.randperm(len(ids), device=ids.device)[: self.batch_size]]
         shift = torch.randint(1, len(ids), (len(chosen),), device=ids.device)
@@ -420,13 +446,15 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
         with torch.no_grad():
             both = self._flat(torch.cat([chosen, other]))
             own, others = both.chunk(2)
-            noise = torch.randn(len(own), self.num_real, own.shape[-1], device=own.device)
-            samples = own[:, None] + self.spread * own.std() * noise
-        return Real(samples, own, self.texts[chosen], others)
+            real = None
+            if samples:
+                noise = torch.randn(len(own), self.num_real, own.shape[-1], device=own.device)
+                real = own[:, None] + self.spread * own.std() * noise
+        return Real(real, own, self.texts[chosen], others)
 
     # docstr-coverage: inherited
     def own_step(self) -> float:  # noqa: D102
-        return self.learner.learn(self._draw)
+        return self.learner.learn(self._draw, self.num_real)
 
     # docstr-coverage: inherited
     def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:

@@ -104,9 +104,10 @@ class PairLearner(SelfTrained):
         relation = self.ids[torch.randint(len(self.ids), (), device=self.ids.device)]
         drawn = self._pairs(relation, self.num_support + self.num_queries)
         tails = torch.randint(len(self.extractor.entities), (self.num_queries,), device=drawn.device)
-        query = drawn[self.num_support :]
-        heads = torch.cat([drawn[:, 0], query[:, 0]])
-        vectors = self.extractor(heads, torch.cat([drawn[:, 2], tails]))
+        heads = self.extractor.halves(drawn[:, 0], "head")
+        # a negative has the head of a query
+        heads = torch.cat([heads, heads[self.num_support :]])
+        vectors = self.extractor.join(heads, self.extractor.halves(torch.cat([drawn[:, 2], tails]), "tail"))
         support, positive, negative = vectors.split([self.num_support, self.num_queries, self.num_queries])
         center = support.mean(0)
         loss = functional.relu(self.margin - (positive - negative) @ center).mean()
@@ -126,17 +127,14 @@ class PairLearner(SelfTrained):
         self.extractor.train(training)
 
     @torch.no_grad()
-    def _draw(self) -> Real:
+    def _draw(self, samples: bool = True) -> Real:
         chosen = self.ids[torch.randperm(len(self.ids), device=self.ids.device)[: self.relations_per_step + 1]]
         other, chosen = chosen.roll(1)[1:], chosen[1:]
-        drawn = self._pairs(chosen, self.pairs_per_relation)
-        assert self.sources is not None
-        return Real(
-            self.extractor(drawn[..., 0], drawn[..., 2]),
-            self.centroids[chosen],
-            self._texts[chosen],
-            self.centroids[other],
-        )
+        real = None
+        if samples:
+            drawn = self._pairs(chosen, self.pairs_per_relation)
+            real = self.extractor(drawn[..., 0], drawn[..., 2])
+        return Real(real, self.centroids[chosen], self._texts[chosen], self.centroids[other])
 
     # docstr-coverage: inherited
     def own_step(self) -> float:  # noqa: D102
@@ -157,25 +155,27 @@ class PairLearner(SelfTrained):
         if step == self.extractor_steps:
             self._center()
         self.extractor.eval()
-        loss = self.learner.learn(self._draw)
+        loss = self.learner.learn(self._draw, self.pairs_per_relation)
         self.extractor.train(self.training)
         return loss
 
-    def scores(self, heads: LongTensor, texts: FloatTensor, tails: LongTensor) -> FloatTensor:
-        """Score tails.
+    def aims(self, texts: FloatTensor) -> FloatTensor:
+        """Return the means of the generated vectors of unit length.
+
+        :param texts: shape: ``(b, text_dim)``; the text vectors of the relations
+        :return: shape: ``(b, dim)``; the dot product with a pair of unit length is its score
+        """
+        return functional.normalize(self.learner.sample(texts), dim=-1).mean(1)
+
+    def scores(self, heads: LongTensor, aims: FloatTensor, tails: LongTensor) -> FloatTensor:
+        """Score triples.
 
         :param heads: shape: ``(b,)``
-        :param texts: shape: ``(b, text_dim)``; the text vectors of the relations
-        :param tails: shape: ``(b, n)``
-        :return: shape: ``(b, n)``; between -1 and 1
+        :param aims: shape: ``(b, dim)``; see :meth:`aims`
+        :param tails: shape: ``(b,)``
+        :return: shape: ``(b,)``; between -1 and 1
         """
-        made = functional.normalize(self.learner.sample(texts), dim=-1).mean(1)
-        head = self.extractor.halves(heads, "head")
-        rows = []
-        for i in range(len(heads)):
-            pair = self.extractor.join(head[i], self.extractor.halves(tails[i], "tail"))
-            rows.append(functional.normalize(pair, dim=-1) @ made[i])
-        return torch.stack(rows) if rows else tails.new_zeros(tails.shape, dtype=texts.dtype)
+        return (functional.normalize(self.extractor(heads, tails), dim=-1) * aims).sum(-1)
 
     def __getstate__(self) -> dict[str, Any]:
         # a bound method of the model, which holds this module

@@ -88,20 +88,16 @@ class PairExtractor(nn.Module):
         self.dim = dim
 
     @torch.no_grad()
-    def freeze(self, entities: FloatTensor, chunk: int = 4096) -> None:
+    def freeze(self, entities: FloatTensor) -> None:
         """Take the vectors of the entities as they are now.
 
         :param entities: shape: ``(num_entities, entity_dim)``
-        :param chunk: the number of entities whose neighbours are averaged at a time
         """
         self.entities.copy_(entities)
-        place = torch.arange(self.neighbors.shape[1], device=self.neighbors.device)
-        for start in range(0, len(entities), chunk):
-            rows = slice(start, start + chunk)
-            count = self.num_neighbors[rows, None]
-            mask = (place < count).to(self.entities)
-            total = torch.einsum("nk,nkd->nd", mask, self.entities[self.neighbors[rows]])
-            self.context[rows] = total / count.clamp(min=1)
+        count = self.num_neighbors
+        place = torch.arange(self.neighbors.shape[1], device=count.device)
+        around = self.neighbors[place < count[:, None]]
+        self.context.copy_(functional.embedding_bag(around, self.entities, count.cumsum(0) - count, mode="mean"))
 
     def halves(self, entities: LongTensor, side: str) -> FloatTensor:
         """Return the share of the heads or tails in x; shape: ``(*s, dim)``.
@@ -128,3 +124,24 @@ class PairExtractor(nn.Module):
         :return: shape: ``(*s, dim)``
         """
         return self.join(self.halves(heads, "head"), self.halves(tails, "tail"))
+
+    def cosines(self, one: LongTensor, many: LongTensor, aims: FloatTensor, side: str = "tail") -> FloatTensor:
+        r"""Return the cosines of pairs of one with each of many entities, in evaluation mode.
+
+        The maps of the block that are linear, :math:`W_2 \mathbf{x}` and the sum, are taken of each entity once.
+
+        :param one: shape: ``(b,)``
+        :param many: shape: ``(n,)``; the entities that each is paired with
+        :param aims: shape: ``(b, dim)``; what pairs are compared with
+        :param side: ``tail`` if many are the tails, else ``head``
+        :return: shape: ``(b, n)``
+        """
+        x, y = self.halves(many, side), self.halves(one, "head" if side == "tail" else "tail")
+        inner, inner_of_one = functional.linear(x, self.inner.weight), self.inner(y)
+        y = y + self.outer.bias
+        rows = []
+        for i in range(len(one)):
+            hidden = (inner + inner_of_one[i]).relu_()
+            pair = self.norm(torch.addmm(x, hidden, self.outer.weight.T).add_(y[i]))
+            rows.append((pair @ aims[i]) / torch.linalg.vector_norm(pair, dim=-1).clamp(min=1e-12))
+        return torch.stack(rows) if rows else x.new_zeros(0, len(many))

@@ -77,5 +77,6 @@ def test_generated_scores_are_mean_cosines() -> None:
         samples = model.pairs.learner.sample(text[None])[0]
         pair = model.pairs.extractor(torch.tensor(2), torch.tensor(5))
         expected = sum(float(torch.cosine_similarity(pair, sample, dim=0)) for sample in samples) / len(samples)
-        score = model.pairs.scores(torch.tensor([2]), text[None], torch.tensor([[5]]))
+        aim = model.pairs.aims(text[None])
+        score = model.pairs.scores(torch.tensor([2]), aim, torch.tensor([5]))
     assert abs(float(score) - expected) < 1e-5

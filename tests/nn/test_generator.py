@@ -10,7 +10,14 @@ from pykeen.models import DistMult, ERModel
 from pykeen.training import SLCWATrainingLoop
 
 from pykeen_mmkg.errors import DataError, MultimodalError
-from pykeen_mmkg.nn.generator import Critic, GeneratedRelationRepresentation, GenerativeLearner, Real, SpectralLinear
+from pykeen_mmkg.nn.generator import (
+    Critic,
+    GeneratedRelationRepresentation,
+    GenerativeLearner,
+    Generator,
+    Real,
+    SpectralLinear,
+)
 
 TEXT, DIM, R = 6, 4, 10
 
@@ -64,7 +71,9 @@ def test_losses_are_their_formulas() -> None:
             for j in range(3):
                 m, a, b = (critic.features(v) for v in (x[i, j], own[i, 0], other[i, 0]))
                 total += max(0.0, 5.0 - float(m @ a) + float(m @ b))
-        assert float(critic.hinge(x, own, other, 5.0)) == pytest.approx(total / 6, abs=1e-5)
+        realness, hinge = critic.judge(x, own[:, 0], other[:, 0], 5.0)
+        assert float(hinge.mean()) == pytest.approx(total / 6, abs=1e-5)
+        assert torch.allclose(realness, critic(x), atol=1e-6)
 
 
 def test_spectral_norms() -> None:
@@ -83,20 +92,20 @@ def test_spectral_norms() -> None:
 def test_state_goes_on_bit_by_bit() -> None:
     """Saving and loading in between changes nothing; without the optimizers' states it would."""
 
-    def real() -> Real:
+    def real(samples: bool) -> Real:
         return Real(torch.randn(3, 4, DIM), torch.randn(3, DIM), torch.randn(3, TEXT), torch.randn(3, DIM))
 
     torch.manual_seed(0)
     one = GenerativeLearner(TEXT, DIM, lr=0.01)
     for _ in range(5):
-        one.learn(real)
+        one.learn(real, 4)
     torch.manual_seed(1)
     other = GenerativeLearner(TEXT, DIM, lr=0.01)
     other.load_state_dict(copy.deepcopy(one.state_dict()))
     for learner in (one, other):
         torch.manual_seed(2)
         for _ in range(5):
-            learner.learn(real)
+            learner.learn(real, 4)
     for (name, a), b in zip(one.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b), name
 
@@ -141,3 +150,15 @@ def test_errors() -> None:
         GeneratedRelationRepresentation(texts=torch.randn(3, 2), seen=torch.tensor([1, 0, 0]), shape=DIM)
     with pytest.raises(MultimodalError, match="pivot > 0"):
         GenerativeLearner(TEXT, DIM, adversarial=False, pivot=0.0)
+
+
+def test_generated_vectors_are_their_formula() -> None:
+    """Noise and text side by side, through the maps one after the other; without noise there is one sample."""
+    torch.manual_seed(0)
+    for noise_dim in (3, 0):
+        generator = Generator(TEXT, DIM, noise_dim, spectral=True).eval()
+        texts, noise = torch.randn(2, TEXT), torch.randn(2, 5, noise_dim)
+        made = generator(texts, noise if noise_dim else None)
+        assert made.shape == (2, 5 if noise_dim else 1, DIM)
+        both = torch.cat([noise, texts[:, None].expand(2, 5, TEXT)], dim=-1)
+        assert torch.allclose(made.expand(2, 5, DIM), generator.norm(generator.maps(both)), atol=1e-5)

@@ -1,5 +1,6 @@
 """The feature extractor against its formula."""
 
+import pytest
 import torch
 from torch.nn import functional
 
@@ -33,3 +34,18 @@ def test_the_vector_of_a_pair_is_its_formula() -> None:
         y = x + extractor.outer(functional.relu(extractor.inner(x)))
         expected = extractor.norm(y)
         assert torch.allclose(extractor(torch.tensor(h), torch.tensor(t)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", ["head", "tail"])
+def test_cosines_are_those_of_the_pairs(side: str) -> None:
+    """One with many, on either side, against the vectors of all pairs."""
+    torch.manual_seed(0)
+    extractor = PairExtractor(TRIPLES, 6, entity_dim=3, dim=4).eval()
+    extractor.freeze(torch.randn(6, 3))
+    one, many, aims = torch.tensor([0, 3]), torch.tensor([5, 1, 2]), torch.randn(2, 4)
+    with torch.no_grad():
+        a, b = one[:, None].expand(2, 3), many.expand(2, 3)
+        pairs = extractor(a, b) if side == "tail" else extractor(b, a)
+        expected = (functional.normalize(pairs, dim=-1) * aims[:, None]).sum(-1)
+        assert torch.allclose(extractor.cosines(one, many, aims, side), expected, atol=1e-6)
+        assert extractor.cosines(one[:0], many, aims[:0], side).shape == (0, 3)
