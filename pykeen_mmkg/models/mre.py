@@ -27,7 +27,8 @@ class MRE(PairScoredModel):
     r"""MRE [cai2024]_: a multimodal learner, a structure consolidator and a generator of relation vectors.
 
     1. The learner projects the frozen image and text vectors of an entity to one dimension, brings them together by a
-       contrastive term and takes their mean (:class:`~pykeen_mmkg.nn.consolidator.AlignedRepresentation`).
+       contrastive term, reconstructs what is masked of them and takes their mean
+       (:class:`~pykeen_mmkg.nn.consolidator.AlignedRepresentation`).
     2. The consolidator convolves these over the training triples
        (:class:`~pykeen_mmkg.nn.consolidator.SampledRGCNRepresentation`), and is trained with the vectors of seen
        relations, :math:`W_2 W_1 \mathbf{x}_r` of their text, by an interaction, TransE unless said otherwise.
@@ -35,7 +36,7 @@ class MRE(PairScoredModel):
        (:class:`~pykeen_mmkg.nn.pairlearner.PairLearner`).
 
     The default is what works best on relations held out from training; the published configuration is
-    ``adversarial=True, noise_dim=15, spectral=True``.
+    ``adversarial=True, noise_dim=15, spectral=True, reconstruction_weight={"visual": 0.7, "textual": 0.5}``.
 
     ---
     name: MRE
@@ -70,6 +71,8 @@ class MRE(PairScoredModel):
         structure: bool = True,
         structural: bool = False,
         contrastive: float = 0.5,
+        reconstruction_weight: float | Mapping[str, float] = 0.0,
+        mask_rate: float = 0.75,
         consolidator_kwargs: OptionalKwargs = None,
         encoder: str | None = None,
         encoder_kwargs: OptionalKwargs = None,
@@ -101,6 +104,8 @@ class MRE(PairScoredModel):
         :param structure: whether there is a consolidator; without it the aligned vectors are used as they are
         :param structural: whether each entity has a trained vector besides its images and text
         :param contrastive: the weight of the contrastive term, 0 for none
+        :param reconstruction_weight: the weight of the masked reconstruction, 0 for none; or one for each modality
+        :param mask_rate: the share of the coordinates of images and texts that is masked for it
         :param consolidator_kwargs: keyword arguments of
             :class:`~pykeen_mmkg.nn.consolidator.SampledRGCNRepresentation`
         :param encoder: the encoder of what has no features yet, see :func:`~pykeen_mmkg.encoders.make_encoder`
@@ -133,13 +138,20 @@ class MRE(PairScoredModel):
             store=store,
         )
         described = self._described(triples_factory, sources, unseen)
-        entity = self._entity(
-            triples_factory, sources, modalities, learner_dim if structure else embedding_dim, structural
+        learner = self._entity(
+            triples_factory,
+            sources,
+            modalities,
+            learner_dim if structure else embedding_dim,
+            structural=structural,
+            contrastive_weight=contrastive,
+            reconstruction_weight=reconstruction_weight,
+            mask_rate=mask_rate,
         )
-        learner = entity
+        entity: Representation = learner
         if structure:
             entity = SampledRGCNRepresentation(
-                base=entity,
+                base=learner,
                 triples=triples_factory.mapped_triples,
                 num_relations=triples_factory.num_relations,
                 shape=embedding_dim,
@@ -169,8 +181,6 @@ class MRE(PairScoredModel):
             ),
             **kwargs,
         )
-        self.contrastive = contrastive
-        assert isinstance(learner, AlignedRepresentation)
         self._aligned = (learner,)  # in a tuple, so that it is not registered a second time
 
     @staticmethod
@@ -179,8 +189,8 @@ class MRE(PairScoredModel):
         sources: ModalitySources,
         modalities: Sequence[str] | None,
         dim: int,
-        structural: bool,
-    ) -> Representation:
+        **kwargs: Any,
+    ) -> AlignedRepresentation:
         if modalities is None:
             modalities = [name for name in (VISUAL, TEXTUAL) if sources.provides("entity", name)]
         unknown = set(modalities) - {VISUAL, TEXTUAL}
@@ -197,13 +207,13 @@ class MRE(PairScoredModel):
                 )
                 for name in modalities
             },
-            structural=structural,
+            **kwargs,
         )
 
     # docstr-coverage: inherited
     def collect_regularization_term(self) -> FloatTensor:  # noqa: D102
         total = super().collect_regularization_term()
         loss = self._aligned[0].pop_loss()
-        if loss is not None and self.contrastive:
-            total = total + self.contrastive * loss
+        if loss is not None:
+            total = total + loss
         return total if isinstance(total, torch.Tensor) else torch.as_tensor(float(total), device=self.device)

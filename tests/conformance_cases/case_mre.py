@@ -77,6 +77,7 @@ class PublishedMRETests(_DescribedCase):
         "extractor_steps": 2,
         "learner_dim": 5,
         "adversarial": True,
+        "reconstruction_weight": 0.5,
         "noise_dim": 15,
         "spectral": True,
     }
