@@ -239,7 +239,7 @@ class _Tails(NamedTuple):
 
 
 class _Grid(NamedTuple):
-    """What there is to weigh for all pairs of ``c`` tails and ``q`` queries; no weight enters, so that members share it.
+    """What there is to weigh for all pairs of ``c`` tails and ``q`` queries; no weight is in it, so members share it.
 
     The cell of a pair is ``tail * q + query``.
     """
