@@ -37,6 +37,7 @@ GROUPS: dict[str, tuple[str, str, str]] = {
     "pykeen.training.callbacks": ("callback_resolver", "TrainingCallback", "pykeen.training_callbacks"),
     "pykeen.evaluation": ("evaluator_resolver", "Evaluator", "pykeen.evaluators"),
     "pykeen.sampling": ("negative_sampler_resolver", "NegativeSampler", "pykeen.negative_samplers"),
+    "pykeen.sampling.filtering": ("filterer_resolver", "Filterer", "pykeen.filterers"),
 }
 
 _BASES = {base: group for _, base, group in GROUPS.values()}
