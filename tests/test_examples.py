@@ -27,8 +27,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     for name, rows in (("train", sum(triples.values(), [])), ("test", unseen[:20]), ("known_true", unseen[20:])):
         path.joinpath(f"{name}.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
     for kind, table, count in (("entity", "entities", N), ("relation", "relations", 4)):
-        rows = "".join(f"{kind[0]}{i}\tname {i}\t{kind} number {i}\n" for i in range(count))
-        path.joinpath(f"{table}.tsv").write_text(f"{kind}\tlabel\tdescription\n{rows}")
+        lines = "".join(f"{kind[0]}{i}\tname {i}\t{kind} number {i}\n" for i in range(count))
+        path.joinpath(f"{table}.tsv").write_text(f"{kind}\tlabel\tdescription\n{lines}")
     path.joinpath("candidates.json").write_text(json.dumps({"r3": [f"e{i}" for i in range(0, N, 2)]}))
     return path
 

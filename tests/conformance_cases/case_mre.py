@@ -52,25 +52,25 @@ class TextOnlyTests(_DescribedCase):
 
 
 class ZSGANTests(_DescribedCase):
-    num_constant_init = 4
+    num_constant_init = 6
     cls = ZSGAN
     kwargs = {"pair_dim": 6, "extractor_steps": 2, "learner_kwargs": {"num_samples": 3}}
 
 
 class DeViSETests(_DescribedCase):
-    num_constant_init = 2
+    num_constant_init = 4
     cls = DeViSE
     kwargs = {"pair_dim": 6, "extractor_steps": 2}
 
 
 class MRETests(_DescribedCase):
-    num_constant_init = 2
+    num_constant_init = 4
     cls = MRE
     kwargs = {"pair_dim": 6, "extractor_steps": 2, "learner_dim": 5}
 
 
 class PublishedMRETests(_DescribedCase):
-    num_constant_init = 4
+    num_constant_init = 6
     cls = MRE
     kwargs = {
         "pair_dim": 6,
