@@ -203,7 +203,8 @@ def run(
     record |= metrics | dict(train_seconds=round(result.train_seconds), seconds=round(time.time() - start))
     record["cpu_seconds"] = round(time.process_time())
     if full:
-        record["full"] = str(getattr(result.metric_results, "beside", None))
+        everyone = result.metric_results.beside["standard"]
+        record["full_mrr"] = round(everyone.get_metric("tail.realistic.inverse_harmonic_mean_rank"), 4)
     click.echo(json.dumps(record))
     with out.open("a") as file:
         file.write(json.dumps(record) + "\n")
