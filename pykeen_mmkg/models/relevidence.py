@@ -17,12 +17,13 @@ from ..modalities import TEXTUAL, ModalitySources, labels_of
 from ..nn.evidence import EVIDENCE, EvidenceGraph, PairEvidence, nearest_texts, score_grid
 from ..nn.words import WordOverlap
 from .described import DescribedRelationsMixin, centered
+from .loss import OwnLossMixin
 
 __all__ = ["RelEvidence"]
 
 
 @parse_docdata
-class RelEvidence(DescribedRelationsMixin, _NewAbstractModel):
+class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
     """Scores a triple by the evidence of the training graph, read in the light of the relation's description.
 
     See :class:`~pykeen_mmkg.nn.evidence.PairEvidence` for the formula. A relation's own triples never count as evidence

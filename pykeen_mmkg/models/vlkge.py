@@ -21,6 +21,7 @@ from ..nn.fusion import make_fusion
 from ..nn.interaction import VLDistMultInteraction, VLRotatEInteraction, fast_interaction
 from ..nn.representation import ComplexMultimodalRepresentation, MultimodalRepresentation, seen_entities
 from .base import IndexedScoringMixin
+from .loss import OwnLossMixin
 from .slots import (
     Slot,
     entity_slots,
@@ -36,7 +37,7 @@ __all__ = ["VLKGE"]
 
 
 @parse_docdata
-class VLKGE(IndexedScoringMixin, ERModel):
+class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
     r"""VL-KGE: entities (and relations) with text and images, scored by any interaction of PyKEEN.
 
     The vector of an entity is the fusion of up to three parts: a trainable structural embedding, and the frozen vectors

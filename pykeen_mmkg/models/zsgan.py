@@ -18,11 +18,12 @@ from ..modalities import ModalitySources
 from ..nn.generator import SelfTrained
 from ..nn.pairlearner import PairLearner
 from .described import DescribedRelations, DescribedRelationsMixin, seen_mask
+from .loss import OwnLossMixin
 
 __all__ = ["ZSGAN", "PairScoredModel"]
 
 
-class PairScoredModel(DescribedRelationsMixin, ERModel):
+class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, ERModel):
     """Seen relations are scored by an interaction, unseen ones by the pair they would have to look like.
 
     The vectors of entities and seen relations are trained by the loop; the extractor of pairs and the generator train

@@ -73,6 +73,8 @@ def _train(cls, kwargs, loop, testing: list, features: dict | None = None):
         evaluation_kwargs={"use_tqdm": False, "targets": ["tail"]},
         random_seed=7,
     )
+    # PyKEEN 1.11's pipeline would take another, see pykeen_mmkg.models.loss
+    assert type(result.model.loss) is cls.loss_default and result.model.loss.margin == cls.loss_default_kwargs["margin"]
     return result.model
 
 
