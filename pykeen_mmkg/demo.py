@@ -25,8 +25,8 @@ from .predict import names_of, predict
 
 __all__ = ["CONFIG", "run"]
 
-#: the configuration of the demo's model; chosen on the validation splits. The loss of the paper, a mean over all scores,
-#: learns little in so few epochs
+#: the configuration of the demo's model; chosen on the validation splits. The loss of the paper, a mean over all
+#: scores, learns little in so few epochs
 CONFIG: dict[str, Any] = {
     "model": "vlkge",
     "model_kwargs": {
