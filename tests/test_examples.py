@@ -1,4 +1,4 @@
-"""The configurations in examples/zero_shot, run by PyKEEN's command line on a toy dataset with hardly any training."""
+"""The configurations in examples/, run by PyKEEN on toy datasets with hardly any training; and a search."""
 
 import json
 import os
@@ -9,10 +9,15 @@ import sys
 import pytest
 import torch
 import transformers
+import yaml
+from pykeen.pipeline import pipeline_from_config
 from tokenizers import Tokenizer, models, pre_tokenizers
+
+from pykeen_mmkg.models.vlkge import VLKGE
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples" / "zero_shot").glob("*.json"))
+PAPER_MODELS = sorted((ROOT / "examples" / "wn9_img").glob("vl_*.yaml"))
 #: what the configurations name, in place of which the toys come
 DATA, ENCODER = "../shared/data/fb15k-237-zs", "sentence-transformers/all-MiniLM-L6-v2"
 N = 30
@@ -51,6 +56,19 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return path
 
 
+def _experiments(*arguments: str, home: pathlib.Path) -> None:
+    """Run ``pykeen experiments`` as a user does."""
+    process = subprocess.run(
+        [sys.executable, "-m", "pykeen", "experiments", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYKEEN_HOME": str(home)},
+    )
+    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-4000:]
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_zero_shot_examples(
     example: pathlib.Path, toy: pathlib.Path, encoder: pathlib.Path, tmp_path: pathlib.Path
@@ -69,16 +87,50 @@ def test_zero_shot_examples(
         pipeline["training_kwargs"]["num_epochs"] = 2
     path = tmp_path / example.name
     path.write_text(json.dumps(configuration), encoding="utf-8")
-    process = subprocess.run(
-        [sys.executable, "-m", "pykeen", "experiments", "run", str(path), "-d", str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={**os.environ, "PYKEEN_HOME": str(tmp_path / "home")},
-    )
-    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-4000:]
+    _experiments("run", str(path), "-d", str(tmp_path / "out"), home=tmp_path / "home")
     (results,) = (tmp_path / "out").glob("*/replicates/replicate-00000/results.json")
     realistic = json.loads(results.read_text())["metrics"]["tail"]["realistic"]
     assert 0 < realistic["inverse_harmonic_mean_rank"] <= 1
     assert realistic["count"] == 20
+
+
+@pytest.mark.parametrize("example", PAPER_MODELS, ids=lambda path: path.stem)
+def test_paper_models(example: pathlib.Path, folder: pathlib.Path, stores: dict[str, str]) -> None:
+    """The four models of the paper: all of the configuration but its dataset, encoder and number of epochs."""
+    configuration = yaml.safe_load(example.read_text(encoding="utf-8"))
+    pipeline = configuration["pipeline"]
+    assert (pipeline["dataset"], pipeline["dataset_kwargs"]) == ("wn9img", {"path": "../shared/data/wn9-img"})
+    pipeline |= {"dataset": "multimodal", "dataset_kwargs": {"path": str(folder)}}
+    assert pipeline["model_kwargs"].pop("encoder") == ".encoder"
+    pipeline["model_kwargs"]["features"] = stores
+    pipeline["training_kwargs"]["num_epochs"] = 2
+    pipeline["stopper_kwargs"]["frequency"] = 1
+    result = pipeline_from_config(configuration)
+    assert type(result.model).__name__ == "VLKGE"
+    assert result.model.entity_representations[0].shape == (768,)
+    assert type(result.model.interaction).__name__.lower() == f"{pipeline['model_kwargs']['interaction']}interaction"
+    assert len(result.losses) == 2
+    assert 0 < result.get_metric("mrr") <= 1
+
+
+def test_a_search(folder: pathlib.Path, stores: dict[str, str], tmp_path: pathlib.Path) -> None:
+    """``pykeen experiments optimize`` searches over the ranges that the model itself names."""
+    configuration = {
+        "metadata": {"title": "a search"},
+        "optuna": {"n_trials": 2, "metric": "mrr", "direction": "maximize", "sampler": "random"},
+        "pipeline": {
+            "dataset": "multimodal",
+            "dataset_kwargs": {"path": str(folder)},
+            "model": "vlkge",
+            "model_kwargs": {"features": stores},
+            "training_kwargs": {"num_epochs": 1, "batch_size": 16},
+            "evaluator": "standard",
+        },
+    }
+    path = tmp_path / "search.json"
+    path.write_text(json.dumps(configuration), encoding="utf-8")
+    _experiments("optimize", str(path), "-d", str(tmp_path / "out"), home=tmp_path / "home")
+    (best,) = (tmp_path / "out").rglob("best_pipeline/pipeline_config.json")
+    found = json.loads(best.read_text())["pipeline"]
+    assert found["model"] == "vlkge" and found["loss"] == "softplus"
+    assert set(VLKGE.hpo_default) & set(found["model_kwargs"])
