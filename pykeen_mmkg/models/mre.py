@@ -71,7 +71,7 @@ class MRE(PairScoredModel):
         structure: bool = True,
         structural: bool = False,
         contrastive: float = 0.5,
-        reconstruction_weight: float | Mapping[str, float] = 0.0,
+        reconstruction_weight: float | Mapping[str, float] | None = None,
         mask_rate: float = 0.75,
         consolidator_kwargs: OptionalKwargs = None,
         encoder: str | None = None,
@@ -104,7 +104,7 @@ class MRE(PairScoredModel):
         :param structure: whether there is a consolidator; without it the aligned vectors are used as they are
         :param structural: whether each entity has a trained vector besides its images and text
         :param contrastive: the weight of the contrastive term, 0 for none
-        :param reconstruction_weight: the weight of the masked reconstruction, 0 for none; or one for each modality
+        :param reconstruction_weight: the weight of the masked reconstruction, by default none; or one for each modality
         :param mask_rate: the share of the coordinates of images and texts that is masked for it
         :param consolidator_kwargs: keyword arguments of
             :class:`~pykeen_mmkg.nn.consolidator.SampledRGCNRepresentation`
@@ -145,7 +145,7 @@ class MRE(PairScoredModel):
             learner_dim if structure else embedding_dim,
             structural=structural,
             contrastive_weight=contrastive,
-            reconstruction_weight=reconstruction_weight,
+            reconstruction_weight=reconstruction_weight or 0.0,
             mask_rate=mask_rate,
         )
         entity: Representation = learner
