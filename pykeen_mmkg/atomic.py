@@ -6,7 +6,7 @@ import pathlib
 import uuid
 from collections.abc import Iterator
 
-__all__ = ["written_whole"]
+__all__ = ["write_text", "written_whole"]
 
 
 @contextlib.contextmanager
@@ -33,3 +33,13 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file whole or not at all, in UTF-8 and with plain line feeds.
+
+    :param path: the file to write
+    :param text: its content
+    """
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")

@@ -43,7 +43,7 @@ import torch
 import yaml
 from tqdm.auto import tqdm
 
-from .atomic import written_whole
+from .atomic import write_text, written_whole
 from .errors import MultimodalError
 from .evaluation.labels import load_dataset
 from .evaluation.results import ProtocolMetricResults, dataset_digest, versions, write_json
@@ -410,8 +410,7 @@ class Study:
         with written_whole(directory / "results.csv") as path:
             table.to_csv(path, index=False)
         markdown = self.markdown(directory)
-        with written_whole(directory / "results.md") as path:
-            path.write_text(markdown, encoding="utf-8")
+        write_text(directory / "results.md", markdown)
         runs = [run for runs in self.results(directory).values() for run in runs]
         write_json(
             directory / "results.json",

@@ -16,11 +16,12 @@ from pykeen.datasets.base import Dataset, LazyDataset
 from pykeen.triples import TriplesFactory
 from pykeen.typing import LongTensor
 
+from ..atomic import write_text
 from ..errors import DataError, DatasetNotFoundError, MultimodalError
 from .candidates import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
 from .files import SUFFIXES, LabeledTriple, find_file, read_triples
-from .tables import Missing, ModalityTable, load_tables, write_text
+from .tables import Missing, ModalityTable, load_tables
 
 __all__ = [
     "MultimodalDataset",

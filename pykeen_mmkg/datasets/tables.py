@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Literal
 from urllib.parse import unquote
 
-from ..atomic import written_whole
+from ..atomic import write_text
 from ..errors import DataError, ImageError
 from .files import read_lines
 
@@ -302,12 +302,6 @@ class ModalityTable:
                 )
             lines.append("\t".join(fields))
         write_text(path, "\n".join(lines) + "\n")
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Write a text file as a whole or not at all."""
-    with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _read_header(line: str, path: pathlib.Path, kind: Kind) -> dict[str, int]:

@@ -4,9 +4,9 @@ import pathlib
 
 from pykeen.datasets.base import Dataset
 
+from ..atomic import write_text
 from ..errors import DataError
 from .base import tables_of
-from .tables import write_text
 
 __all__ = ["write_dataset"]
 

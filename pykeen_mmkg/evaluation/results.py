@@ -16,7 +16,7 @@ import pandas
 from pykeen.evaluation.rank_based_evaluator import RankBasedMetricResults
 from pykeen.typing import RANK_OPTIMISTIC, RANK_PESSIMISTIC, RANK_REALISTIC, RankType
 
-from ..atomic import written_whole
+from ..atomic import write_text
 
 __all__ = [
     "ProtocolMetricResults",
@@ -176,9 +176,7 @@ def write_json(path: str | Path, content: Any) -> None:
 
     Numbers that JSON does not have (NaN, infinities) become null.
     """
-    text = json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False)
-    with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:
