@@ -21,6 +21,7 @@ from .evaluation.labels import load_dataset
 from .evaluation.results import dataset_digest
 from .evaluation.run import evaluate
 from .features import FeatureStore
+from .filtering import KnownTriplesFilterer
 from .placeholders import find_placeholders
 from .rules import DuplicateRule, InverseRule, Rule, SymmetricRule, opposite_relations
 
@@ -174,16 +175,6 @@ def _leak_severity(share: float) -> Severity:
     return next((level for level in ("error", "warning") if share >= LEAK_LEVELS[level]), "info")
 
 
-def _contained(triples: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """Return which triples are among the others; shape: ``(n,)``."""
-    size = int(torch.cat([triples, others]).max()) + 1 if len(triples) + len(others) else 1
-
-    def code(x: torch.Tensor) -> torch.Tensor:
-        return (x[:, 0] * size + x[:, 1]) * size + x[:, 2]
-
-    return torch.isin(code(triples), code(others))
-
-
 # ---- triples --------------------------------------------------------------------------------------------------------
 
 
@@ -206,7 +197,7 @@ def _shared_triples(subject: _Subject) -> Iterator[Finding]:
     names = list(subject.triples)
     for first, second in itertools.combinations(names, 2):
         later = subject.triples[second].unique(dim=0)
-        shared = later[_contained(later, subject.triples[first])]
+        shared = later[KnownTriplesFilterer(subject.triples[first]).contains(later)]
         if len(shared):
             share = len(shared) / len(later)
             # that further test splits overlap each other is a matter of their design
@@ -231,6 +222,7 @@ def _rule_check(
 ) -> Callable[[_Subject], Iterator[Finding]]:
     def run(subject: _Subject) -> Iterator[Finding]:
         opposite = find(subject)
+        training = KnownTriplesFilterer(subject.training.mapped_triples)
         for name in subject.evaluated:
             triples = subject.triples[name]
             if not len(triples):
@@ -241,7 +233,7 @@ def _rule_check(
                 image[:, 1] = other
             else:
                 image = torch.stack([triples[:, 2], other, triples[:, 0]], dim=1)
-            found = _contained(image, subject.training.mapped_triples) & (other >= 0)
+            found = training.contains(image) & (other >= 0)
             count, share = int(found.sum()), float(found.float().mean())
             details: dict[str, Any] = {"split": name, "count": count, "share": share}
             if not count:
