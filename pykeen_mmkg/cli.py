@@ -48,15 +48,14 @@ def _json(_ctx: click.Context, param: click.Parameter, value: str | None) -> dic
 
 def _dataset(name: str, kwargs: dict[str, Any]) -> Any:
     """Return a dataset by name, or by the path of a folder."""
-    from pykeen.datasets import dataset_resolver, get_dataset
+    from pykeen.datasets import dataset_resolver
 
-    from .datasets.base import MultimodalDataset
+    from .evaluation.labels import load_dataset
 
-    if pathlib.Path(name).is_dir():
-        return MultimodalDataset(path=name, **kwargs)
-    if name not in dataset_resolver.options and dataset_resolver.normalize(name) not in dataset_resolver.options:
+    known = dataset_resolver.options
+    if not pathlib.Path(name).is_dir() and name not in known and dataset_resolver.normalize(name) not in known:
         raise MultimodalError(f"{name!r} is neither a folder nor the name of a dataset (`pykeen ls datasets`).")
-    return get_dataset(dataset=name, dataset_kwargs=kwargs)
+    return load_dataset(name, kwargs)
 
 
 def _dataset_options(function: Callable[..., Any]) -> Callable[..., Any]:
