@@ -193,6 +193,10 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
             yield slice(start, start + length)
             start += length
 
+    def _inside(self, relations: LongTensor) -> LongTensor:
+        """Return relations as the graph knows them: one that was added has no triple in it, and becomes -1."""
+        return torch.where(relations < self.scorer.graph.num_relations, relations, -1)
+
     def _mean(self, *args: LongTensor | FloatTensor) -> FloatTensor:
         return torch.stack([member(*args) for member in self.members]).mean(0)
 
@@ -201,9 +205,7 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
         if not len(tails):
             return self.scorer.damping.new_zeros(0)
         pairs, query = torch.stack([heads, relations], dim=-1).unique(dim=0, return_inverse=True)
-        num = self.scorer.graph.num_relations
-        # a relation that was added has no triple in the graph
-        inside = torch.where(pairs[:, 1] < num, pairs[:, 1], -1)
+        inside = self._inside(pairs[:, 1])
         if self.training:
             member = self.members[int(self.turn) % len(self.members)]
             return member(pairs[:, 0], inside, self.described(pairs[:, 1]), query, tails)
@@ -224,9 +226,10 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
             return self.scorer.damping.new_zeros(len(heads), len(tails))
         pairs, inverse = torch.stack([relations, heads], dim=-1).unique(dim=0, return_inverse=True)
         relation, head = pairs.unbind(-1)
-        inside = torch.where(relation < self.scorer.graph.num_relations, relation, -1)
         members = [member for member in self.members if isinstance(member, PairEvidence)]
-        return score_grid(members, head, inside, self.described(relation), tails, self.chunk_size)[inverse]
+        return score_grid(members, head, self._inside(relation), self.described(relation), tails, self.chunk_size)[
+            inverse
+        ]
 
     def _score_all(self, columns: Mapping[int, LongTensor], target: int, ids: LongTensor | None, n: int) -> FloatTensor:
         """Score all (or the given) choices for the column `target`."""

@@ -32,6 +32,14 @@ def _ranges(starts: LongTensor, lengths: LongTensor) -> LongTensor:
     )
 
 
+def _rows(pointer: LongTensor, entities: LongTensor) -> tuple[LongTensor, LongTensor]:
+    """Return the rows of the entities' lists, each with the position of its entity in `entities`."""
+    first = pointer[entities]
+    length = pointer[entities + 1] - first
+    position = torch.repeat_interleave(torch.arange(len(entities), device=entities.device), length)
+    return position, _ranges(first, length)
+
+
 def nearest_texts(vectors: FloatTensor, mask: BoolTensor, k: int, chunk: int = 512) -> LongTensor:
     """Return links between entities whose texts are alike.
 
@@ -138,24 +146,17 @@ class EvidenceGraph(nn.Module):
 
     def links(self, entities: LongTensor) -> tuple[LongTensor, LongTensor, LongTensor]:
         """Return the links: position in `entities`, neighbour, directed relation; shape: ``(m,)`` each."""
-        first, length = self.pointer[entities], self.pointer[entities + 1] - self.pointer[entities]
-        rows = _ranges(first, length)
-        position = torch.repeat_interleave(torch.arange(len(entities), device=entities.device), length)
+        position, rows = _rows(self.pointer, entities)
         return position, self.neighbor[rows], self.relation[rows]
 
     def partners(self, entities: LongTensor) -> tuple[LongTensor, LongTensor, LongTensor]:
         """Return the links sorted by neighbour: position in `entities`, neighbour, directed relation seen from it."""
-        first, length = self.pointer[entities], self.pointer[entities + 1] - self.pointer[entities]
-        rows = _ranges(first, length)
-        position = torch.repeat_interleave(torch.arange(len(entities), device=entities.device), length)
+        position, rows = _rows(self.pointer, entities)
         return position, self.partner[rows], self.back[rows]
 
     def profiles(self, entities: LongTensor) -> tuple[LongTensor, LongTensor, FloatTensor]:
         """Return the profiles: position in `entities`, directed relation, ``log(1 + count)``; shape: ``(m,)`` each."""
-        first = self.profile_pointer[entities]
-        length = self.profile_pointer[entities + 1] - first
-        rows = _ranges(first, length)
-        position = torch.repeat_interleave(torch.arange(len(entities), device=entities.device), length)
+        position, rows = _rows(self.profile_pointer, entities)
         return position, self.profile_relation[rows], self.profile_count[rows]
 
     def centroids(self, vectors: FloatTensor) -> FloatTensor:
