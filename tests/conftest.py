@@ -2,6 +2,9 @@
 
 import os
 import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -28,6 +31,25 @@ def dual_encoder() -> pathlib.Path:
     if not path.joinpath("config.json").is_file():
         pytest.skip(f"no encoder at {path}: build it with `python scripts/build_encoder.py {path}`")
     return path
+
+
+@pytest.fixture(scope="session")
+def pykeen_command() -> Callable[..., str]:
+    """``pykeen ...`` as a user types it, in the root of the checkout; returns what it prints, and fails if it does."""
+
+    def run(*arguments: str, **environment: str) -> str:
+        process = subprocess.run(
+            [sys.executable, "-m", "pykeen", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+        )
+        assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-4000:]
+        return process.stdout
+
+    return run
 
 
 ENTITIES, RELATIONS, UNSEEN = 24, 3, 2

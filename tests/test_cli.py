@@ -1,10 +1,7 @@
 """The commands, through their own interface, and PyKEEN's commands with our names."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -14,7 +11,7 @@ from pykeen_mmkg.cli import main
 
 
 @pytest.fixture(scope="module")
-def run(folder, stores, tmp_path_factory) -> pathlib.Path:
+def run(folder, stores, pykeen_command, tmp_path_factory) -> pathlib.Path:
     """A run of `pykeen experiments run` with our model, dataset, interaction and evaluator, by names in a YAML file."""
     path = tmp_path_factory.mktemp("experiment")
     config = {
@@ -31,17 +28,9 @@ def run(folder, stores, tmp_path_factory) -> pathlib.Path:
         },
     }
     (path / "config.yaml").write_text(yaml.safe_dump(config))
-    _pykeen("experiments", "run", str(path / "config.yaml"), "-d", str(path / "out"), "--replicates", "1")
+    pykeen_command("experiments", "run", str(path / "config.yaml"), "-d", str(path / "out"), "--replicates", "1")
     (model,) = (path / "out").rglob("trained_model.pkl")
     return model.parent
-
-
-def _pykeen(*args: str) -> str:
-    process = subprocess.run(
-        [sys.executable, "-m", "pykeen", *args], capture_output=True, text=True, check=False, env={**os.environ}
-    )
-    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-3000:]
-    return process.stdout
 
 
 def _invoke(*args: object, code: int = 0) -> str:
@@ -50,16 +39,16 @@ def _invoke(*args: object, code: int = 0) -> str:
     return result.output if code else result.stdout
 
 
-def test_pykeen_lists_us() -> None:
+def test_pykeen_lists_us(pykeen_command) -> None:
     """`pykeen ls models` and the others know our names."""
-    assert "vlkge" in _pykeen("ls", "models").lower()
+    assert "vlkge" in pykeen_command("ls", "models").lower()
 
 
-def test_pykeen_train(tmp_path) -> None:
+def test_pykeen_train(pykeen_command, tmp_path) -> None:
     """`pykeen train vlkge` runs on the demo, whose features are shipped."""
     out = tmp_path / "out"
     options = "--number-epochs 1 --batch-size 512 --fusion weighted --embedding-dim 16 --device cpu"
-    _pykeen("train", "vlkge", "--dataset", "wordnetemoji", *options.split(), "--output-directory", str(out))
+    pykeen_command("train", "vlkge", "--dataset", "wordnetemoji", *options.split(), "--output-directory", str(out))
     assert list(out.rglob("results.json"))
 
 

@@ -1,10 +1,8 @@
 """The configurations in examples/, run by PyKEEN on toy datasets with hardly any training; and a search."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -56,22 +54,13 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return path
 
 
-def _experiments(*arguments: str, home: pathlib.Path) -> None:
-    """Run ``pykeen experiments`` as a user does."""
-    process = subprocess.run(
-        [sys.executable, "-m", "pykeen", "experiments", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={**os.environ, "PYKEEN_HOME": str(home)},
-    )
-    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-4000:]
-
-
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_zero_shot_examples(
-    example: pathlib.Path, toy: pathlib.Path, encoder: pathlib.Path, tmp_path: pathlib.Path
+    example: pathlib.Path,
+    toy: pathlib.Path,
+    encoder: pathlib.Path,
+    pykeen_command: Callable[..., str],
+    tmp_path: pathlib.Path,
 ) -> None:
     """Everything but the sizes is as published; the phases of the two-phase loop both come up."""
     text = example.read_text(encoding="utf-8")
@@ -87,7 +76,7 @@ def test_zero_shot_examples(
         pipeline["training_kwargs"]["num_epochs"] = 2
     path = tmp_path / example.name
     path.write_text(json.dumps(configuration), encoding="utf-8")
-    _experiments("run", str(path), "-d", str(tmp_path / "out"), home=tmp_path / "home")
+    pykeen_command("experiments", "run", str(path), "-d", str(tmp_path / "out"), PYKEEN_HOME=str(tmp_path / "home"))
     (results,) = (tmp_path / "out").glob("*/replicates/replicate-00000/results.json")
     realistic = json.loads(results.read_text())["metrics"]["tail"]["realistic"]
     assert 0 < realistic["inverse_harmonic_mean_rank"] <= 1
@@ -113,7 +102,9 @@ def test_paper_models(example: pathlib.Path, folder: pathlib.Path, stores: dict[
     assert 0 < result.get_metric("mrr") <= 1
 
 
-def test_a_search(folder: pathlib.Path, stores: dict[str, str], tmp_path: pathlib.Path) -> None:
+def test_a_search(
+    folder: pathlib.Path, stores: dict[str, str], pykeen_command: Callable[..., str], tmp_path: pathlib.Path
+) -> None:
     """``pykeen experiments optimize`` searches over the ranges that the model itself names."""
     configuration = {
         "metadata": {"title": "a search"},
@@ -129,7 +120,9 @@ def test_a_search(folder: pathlib.Path, stores: dict[str, str], tmp_path: pathli
     }
     path = tmp_path / "search.json"
     path.write_text(json.dumps(configuration), encoding="utf-8")
-    _experiments("optimize", str(path), "-d", str(tmp_path / "out"), home=tmp_path / "home")
+    pykeen_command(
+        "experiments", "optimize", str(path), "-d", str(tmp_path / "out"), PYKEEN_HOME=str(tmp_path / "home")
+    )
     (best,) = (tmp_path / "out").rglob("best_pipeline/pipeline_config.json")
     found = json.loads(best.read_text())["pipeline"]
     assert found["model"] == "vlkge" and found["loss"] == "softplus"
