@@ -1,5 +1,6 @@
 """Unseen relations from the evidence in the training graph: links, paths, profiles and texts."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -221,22 +222,24 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
         return result
 
     def _score_tails(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> FloatTensor:
-        """Score the same tails for all queries; nothing is trained."""
+        """Score the same tails for all queries."""
         if not len(heads) or not len(tails):
             return self.scorer.damping.new_zeros(len(heads), len(tails))
         pairs, inverse = torch.stack([relations, heads], dim=-1).unique(dim=0, return_inverse=True)
         relation, head = pairs.unbind(-1)
         members = [member for member in self.members if isinstance(member, PairEvidence)]
-        return score_grid(members, head, self._inside(relation), self.described(relation), tails, self.chunk_size)[
-            inverse
-        ]
+        if self.training:
+            members = [members[int(self.turn) % len(members)]]
+        # what is trained is kept for the gradients whatever the cuts, and the statistics are to be of whole batches
+        limit = sys.maxsize if torch.is_grad_enabled() else self.chunk_size
+        return score_grid(members, head, self._inside(relation), self.described(relation), tails, limit)[inverse]
 
     def _score_all(self, columns: Mapping[int, LongTensor], target: int, ids: LongTensor | None, n: int) -> FloatTensor:
         """Score all (or the given) choices for the column `target`."""
         batch = len(next(iter(columns.values())))
         if ids is None:
             ids = torch.arange(n, device=self.device)
-        if target == 2 and ids.ndim == 1 and not self.training and not torch.is_grad_enabled():
+        if target == 2 and ids.ndim == 1:
             return self._score_tails(columns[0], columns[1], ids)
         if ids.ndim == 1:
             ids = ids.expand(batch, -1)

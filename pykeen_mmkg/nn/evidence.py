@@ -582,7 +582,7 @@ class PairEvidence(nn.Module):
         return scores if self.training else scores + self.prior * near
 
     def _grid(self, grid: _Grid, projected: tuple[FloatTensor, FloatTensor]) -> FloatTensor:
-        """Score all pairs of a grid, in evaluation mode; the same as :meth:`forward`, but for rounding.
+        """Score all pairs of a grid; the same as :meth:`forward`, but for rounding.
 
         :param grid: what there is to weigh
         :param projected: shape: ``(c, rank)`` each; the tails' texts
@@ -593,17 +593,13 @@ class PairEvidence(nn.Module):
         weight, share = self._weights(grid.heads, grid.relations, grid.texts)
         profile, link, first, second = (x.reshape(-1, k) for x in weight.split(k, dim=-1))
         wide = weight.shape[1]
-        x = weight.new_empty(c, q, self.norm.mean.shape[0])
-        done = 0
+        parts: list[FloatTensor] = []
 
         def put(values: FloatTensor) -> None:
-            nonlocal done
-            values = values.view(c, q, -1)
-            x[..., done : done + values.shape[-1]] = values
-            done += values.shape[-1]
+            parts.append(values.reshape(c, q, -1))
 
         def summed(cell: LongTensor, values: FloatTensor) -> FloatTensor:
-            return values.new_zeros(c * q, k).index_add_(0, cell, values)
+            return values.new_zeros(c * q, k).index_add(0, cell, values)
 
         if "profile" in self.evidence:
 
@@ -613,7 +609,7 @@ class PairEvidence(nn.Module):
                     tails.relation, table, tails.start, mode="sum", per_sample_weights=counts
                 )
 
-            put(over_profiles(weight[..., :k], tails.amount).log1p_())
+            put(over_profiles(weight[..., :k], tails.amount).log1p())
             put(over_profiles(share, None))
             mean = share.transpose(1, 2).reshape(q * k, -1) @ self.near
             put(tails.texts @ mean.T)
@@ -621,27 +617,27 @@ class PairEvidence(nn.Module):
             cell, query, relation = grid.direct
             amount = summed(cell, link[query * wide + relation])
             flag = amount[:, :1] > 0
-            put(amount.log1p_())
-            put(flag)
+            put(amount.log1p())
+            put(flag.to(amount))
         if "paths" in self.evidence:
             query, pair, relation = grid.reach
-            reach = weight.new_zeros(len(grid.middle), k).index_add_(0, pair, first[query * wide + relation])
+            reach = weight.new_zeros(len(grid.middle), k).index_add(0, pair, first[query * wide + relation])
             damped = self.graph.log_degree[grid.middle][:, None]
             reach = reach * torch.exp(-functional.softplus(self.damping) * damped)
             cell, query, pair, relation = grid.met
-            amount = summed(cell, reach[pair].mul_(second[query * wide + relation]))
+            amount = summed(cell, reach[pair] * second[query * wide + relation])
             flag = amount[:, :1] > 0
-            put(amount.mul_(20).log1p_())
-            put(flag)
+            put((20 * amount).log1p())
+            put(flag.to(amount))
         if "text" in self.evidence:
             put(grid.similarities)
             put(8 * projected[0] @ (self.text[0](grid.texts) * self.text[1](self.entities[grid.heads])).T)
             put(8 * projected[1] @ self.text[3](grid.texts).T)
         if grid.words is not None:
             put(grid.words)
-        x = self.norm(x.view(c * q, -1))
+        x = self.norm(torch.cat(parts, dim=-1).view(c * q, -1))
         scores = (self.mlp(x) + self.linear(x)).view(c, q)
-        return scores + self.prior * grid.near
+        return scores if self.training else scores + self.prior * grid.near
 
 
 def score_grid(
@@ -657,7 +653,7 @@ def score_grid(
     The scores are those of :meth:`PairEvidence.forward`, but what depends on the tails only, or on no member, is
     computed once.
 
-    :param members: the members, in evaluation mode
+    :param members: the members
     :param heads: shape: ``(q,)``; the heads of the queries
     :param relations: shape: ``(q,)``; the ids of the relations, -1 for one that is not in the graph
     :param texts: shape: ``(q, d)``; the text vectors of the relations

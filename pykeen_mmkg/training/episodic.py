@@ -1,6 +1,6 @@
 """Training in short epochs in which rare relations count nearly as much as frequent ones."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,10 +10,12 @@ from pykeen.sampling.negative_sampler import NegativeSampler
 from pykeen.training.slcwa import SLCWATrainingLoop
 from pykeen.triples import CoreTriplesFactory
 from pykeen.triples.instances import BaseBatchedSLCWAInstances, SLCWABatch
+from pykeen.typing import FloatTensor
 from torch.utils.data import DataLoader
 
 from ..errors import MultimodalError
-from .competitors import PoolNegativeSampler, type_pools
+from ..filtering import KnownTriplesFilterer
+from .competitors import SharedTailNegativeSampler, type_pools
 
 __all__ = ["EpisodicTrainingLoop", "RelationBalancedInstances"]
 
@@ -25,7 +27,7 @@ class RelationBalancedInstances(BaseBatchedSLCWAInstances):
         self,
         *,
         num_batches: int = 50,
-        relations_per_batch: int = 4,
+        relations_per_batch: int = 16,
         exponent: float = 0.5,
         cap: int = 1000,
         **kwargs: Any,
@@ -76,7 +78,7 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
         negative_sampler: HintOrType[NegativeSampler] = None,
         negative_sampler_kwargs: OptionalKwargs = None,
         num_batches: int = 50,
-        relations_per_batch: int = 4,
+        relations_per_batch: int = 16,
         exponent: float = 0.5,
         cap: int = 1000,
         competitors: str = "all",
@@ -84,9 +86,11 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
     ) -> None:
         """Initialize the training loop.
 
-        :param negative_sampler: the negative sampler, by default PyKEEN's basic one
-        :param negative_sampler_kwargs: its keyword arguments; unless said otherwise, 64 tails per triple, of which true
-            triples are filtered out
+        :param negative_sampler: the negative sampler, by default
+            :class:`~pykeen_mmkg.training.competitors.SharedTailNegativeSampler`: all triples of a batch have the same
+            competitors, and the model scores them by one call of its ``score_t``
+        :param negative_sampler_kwargs: its keyword arguments; unless said otherwise, 1,000 tails are drawn for a batch,
+            and the true answers among them left out
         :param num_batches: the number of batches in an epoch
         :param relations_per_batch: see :class:`RelationBalancedInstances`
         :param exponent: see :class:`RelationBalancedInstances`
@@ -102,12 +106,12 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
             raise MultimodalError(
                 f"competitors must be 'all' or, without a negative_sampler, 'types'; got {competitors!r}."
             )
-        defaults: Mapping[str, Any] = dict(num_negs_per_pos=64, filtered=True, filterer="python-set")
-        if competitors == "types":
-            negative_sampler = PoolNegativeSampler
-        elif negative_sampler in (None, "basic"):
-            defaults = {**defaults, "corruption_scheme": ("tail",)}
-        if not isinstance(negative_sampler, NegativeSampler):
+        if negative_sampler is None:
+            defaults = dict(num_negs_per_pos=1000, filtered=True, filterer=KnownTriplesFilterer)
+            negative_sampler = SharedTailNegativeSampler
+            negative_sampler_kwargs = {**defaults, **(negative_sampler_kwargs or {})}
+        elif negative_sampler == "basic":
+            defaults = dict(num_negs_per_pos=64, filtered=True, corruption_scheme=("tail",))
             negative_sampler_kwargs = {**defaults, **(negative_sampler_kwargs or {})}
         super().__init__(negative_sampler=negative_sampler, negative_sampler_kwargs=negative_sampler_kwargs, **kwargs)
         self.competitors = competitors
@@ -142,3 +146,35 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
             **self.episodes,
         )
         return DataLoader(dataset=instances, batch_size=None, batch_sampler=None, **kwargs)
+
+    # docstr-coverage: inherited
+    def _process_batch(
+        self,
+        batch: SLCWABatch,
+        start: int,
+        stop: int,
+        label_smoothing: float = 0.0,
+        slice_size: int | None = None,
+    ) -> FloatTensor:
+        if self.negative_sampler is not SharedTailNegativeSampler:
+            return super()._process_batch(batch, start, stop, label_smoothing, slice_size)
+        positives = batch["positives"][start:stop].to(self.model.device)
+        # sorted, and the answers are among them
+        tails = batch["negatives"][0, :, 2].contiguous().to(self.model.device)
+        scores = self.model.score_t(positives[:, :2], tails=tails, mode=self.mode)
+        answer = torch.searchsorted(tails, positives[:, 2].contiguous())
+        masks = batch["masks"][start:stop].to(self.model.device)
+        pos_weights, neg_weights = (
+            None if weights is None else weights[start:stop].to(self.model.device)
+            for weights in (batch.get("pos_weights"), batch.get("neg_weights"))
+        )
+        loss = self.loss.process_slcwa_scores(
+            positive_scores=scores.gather(1, answer[:, None]),
+            negative_scores=scores[masks],
+            label_smoothing=label_smoothing,
+            batch_filter=masks,
+            num_entities=self.model._get_entity_len(mode=self.mode),
+            pos_weights=pos_weights,
+            neg_weights=None if neg_weights is None else neg_weights[masks],
+        )
+        return loss + self.model.collect_regularization_term()

@@ -3,11 +3,13 @@
 import numpy
 import pytest
 import torch
-from pykeen.models import DistMult
+from pykeen.models import DistMult, TransE
+from pykeen.training import SLCWATrainingLoop
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from pykeen_mmkg.errors import DataError, MultimodalError
-from pykeen_mmkg.training.competitors import PoolNegativeSampler, type_pools
+from pykeen_mmkg.filtering import KnownTriplesFilterer
+from pykeen_mmkg.training.competitors import SharedTailNegativeSampler, type_pools
 from pykeen_mmkg.training.episodic import EpisodicTrainingLoop, RelationBalancedInstances
 from pykeen_mmkg.training.twophase import TwoPhaseTrainingLoop
 
@@ -33,19 +35,52 @@ def test_type_pools(typed: TriplesFactory) -> None:
         type_pools(CoreTriplesFactory(typed.mapped_triples, num_entities=5, num_relations=2))
 
 
-def test_pool_sampler(typed: TriplesFactory) -> None:
-    """Only tails are replaced, by members of the pool, and every member comes up."""
+def test_shared_tails(typed: TriplesFactory) -> None:
+    """All triples of a batch get the same tails, all of which come up; known answers are masked."""
+    shared = dict(mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, filterer=KnownTriplesFilterer)
+    sampler = SharedTailNegativeSampler(**shared, num_negs_per_pos=2)
+    drawn = set()
+    known = set(map(tuple, typed.mapped_triples.tolist()))
+    for _ in range(50):
+        negatives, mask = sampler.sample(typed.mapped_triples)
+        tails = negatives[0, :, 2].tolist()
+        assert tails == sorted(set(tails)) and {1, 3, 2} <= set(tails) and len(tails) <= 5
+        drawn |= set(tails)
+        for row, kept, triple in zip(negatives, mask, typed.mapped_triples, strict=True):
+            assert (row[:, :2] == triple[:2]).all() and row[:, 2].tolist() == tails
+            assert kept.tolist() == [tuple(x) not in known for x in row.tolist()]
+    assert drawn == set(range(5))
+    # a triple's own tail is no negative of it, filterer or none
+    negatives, mask = SharedTailNegativeSampler(**{**shared, "filterer": None}).sample(typed.mapped_triples)
+    assert ((negatives[..., 2] != typed.mapped_triples[:, 2, None]) == mask).all()
+
+
+def test_shared_tails_of_pools(typed: TriplesFactory) -> None:
+    """Each relation draws from its pool, and what another relation of the batch has drawn is masked."""
     pools = type_pools(typed)
-    sampler = PoolNegativeSampler(
-        pools=pools, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, num_negs_per_pos=50
-    )
-    negatives = sampler.corrupt_batch(typed.mapped_triples)
-    assert negatives.shape == (3, 50, 3)
-    for row, triple in zip(negatives, typed.mapped_triples, strict=True):
-        assert (row[:, :2] == triple[:2]).all()
-        assert set(row[:, 2].tolist()) == set(pools[int(triple[1])].tolist())
+    shared = dict(mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2)
+    sampler = SharedTailNegativeSampler(pools=pools, **shared, num_negs_per_pos=10)
+    negatives, mask = sampler.sample(typed.mapped_triples)
+    assert negatives[0, :, 2].tolist() == [0, 1, 2, 3]  # never the river
+    for row, kept, triple in zip(negatives, mask, typed.mapped_triples, strict=True):
+        left = set(row[kept][:, 2].tolist())
+        assert left == set(pools[int(triple[1])].tolist()) - {int(triple[2])}
     with pytest.raises(DataError, match="no entity to draw"):
-        PoolNegativeSampler(pools={0: pools[0]}, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2)
+        SharedTailNegativeSampler(pools={0: pools[0]}, **shared)
+
+
+@pytest.mark.parametrize("loss", ["infonce", "softplus", "marginranking"])
+def test_shared_tails_are_scored_at_once(typed: TriplesFactory, loss: str) -> None:
+    """The loss of a batch is the one that PyKEEN's loop computes triple by triple."""
+    model = TransE(triples_factory=typed, embedding_dim=4, loss=loss, random_seed=0)
+    loop = EpisodicTrainingLoop(model=model, triples_factory=typed, num_batches=1, optimizer="adam")
+    batch = next(iter(loop._create_training_data_loader(typed, sampler=None, batch_size=3, drop_last=False)))
+    one = loop._process_batch(batch, 1, 3)
+    torch.testing.assert_close(one, SLCWATrainingLoop._process_batch(loop, batch, 1, 3))
+    if loss == "softplus":
+        weights = torch.full_like(batch["negatives"][..., 0], 2.0, dtype=torch.float)
+        weighted = loop._process_batch({**batch, "pos_weights": weights[:, :1], "neg_weights": weights}, 1, 3)
+        torch.testing.assert_close(weighted, one)  # PyKEEN divides by the sum of the weights
 
 
 def test_rare_relations_come_up() -> None:
