@@ -10,7 +10,7 @@ from pykeen.typing import BoolTensor, LongTensor
 
 from ..errors import DataError
 
-__all__ = ["SharedTailNegativeSampler", "type_pools"]
+__all__ = ["PoolNegativeSampler", "SharedTailNegativeSampler", "type_pools"]
 
 
 def type_pools(triples_factory: CoreTriplesFactory, separator: str = ":", field: int = 1) -> dict[int, LongTensor]:
@@ -41,51 +41,49 @@ def type_pools(triples_factory: CoreTriplesFactory, separator: str = ":", field:
     }
 
 
+class PoolNegativeSampler(NegativeSampler):
+    """Replace tails by entities out of a pool of the relation."""
+
+    def __init__(self, *, pools: Mapping[int, LongTensor], **kwargs: Any) -> None:
+        """Initialize the sampler.
+
+        :param pools: relation -> the entities to draw from, shape: ``(n,)`` each; not empty
+        :param kwargs: keyword arguments of :class:`pykeen.sampling.NegativeSampler`
+        :raises DataError: if a relation has no pool
+        """
+        super().__init__(**kwargs)
+        for relation in kwargs["mapped_triples"][:, 1].unique().tolist():
+            if relation not in pools or not len(pools[relation]):
+                raise DataError(f"There is no entity to draw negatives from for the relation with the id {relation}.")
+        size = torch.zeros(self.num_relations, dtype=torch.long)
+        for relation, pool in pools.items():
+            size[relation] = len(pool)
+        self.size, self.start = size, size.cumsum(0) - size
+        self.flat = torch.cat([pools[relation] for relation in sorted(pools)])
+
+    # docstr-coverage: inherited
+    def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:  # noqa: D102
+        negative = positive_batch.unsqueeze(-2).repeat(
+            *(1 for _ in positive_batch.shape[:-1]), self.num_negs_per_pos, 1
+        )
+        relation = negative[..., 1]
+        place = (torch.rand(relation.shape, dtype=torch.double) * self.size[relation]).long()
+        negative[..., 2] = self.flat[self.start[relation] + place]
+        return negative
+
+
 class SharedTailNegativeSampler(NegativeSampler):
     """Replace tails by the same entities for all triples of a batch, so that a model can score them at once.
 
     They are drawn anew for each batch, without replacement, and the tails of the batch's own triples are among them: a
-    triple's own tail is masked, and other known answers are where there is a filterer.
+    triple's own tail is masked, and other known answers are where there is a filterer. ``num_negs_per_pos`` is the
+    number of tails that are drawn for a batch.
     """
-
-    #: shape: ``(num_relations, num_entities)``; which entities compete for which relation, all if None
-    competes: BoolTensor | None = None
-
-    def __init__(self, *, pools: Mapping[int, LongTensor] | None = None, **kwargs: Any) -> None:
-        """Initialize the sampler.
-
-        :param pools: relation -> the entities to draw from, shape: ``(n,)`` each; not empty. Each relation of a batch
-            gets an equal share of the draws, and the tails outside its pool are masked. By default all entities
-        :param kwargs: keyword arguments of :class:`pykeen.sampling.NegativeSampler`; ``num_negs_per_pos`` is the number
-            of tails that are drawn for a batch
-        :raises DataError: if a relation has no pool
-        """
-        super().__init__(**kwargs)
-        self.pools = pools
-        if pools is None:
-            return
-        for relation in kwargs["mapped_triples"][:, 1].unique().tolist():
-            if relation not in pools or not len(pools[relation]):
-                raise DataError(f"There is no entity to draw negatives from for the relation with the id {relation}.")
-        self.competes = torch.zeros(self.num_relations, self.num_entities, dtype=torch.bool)
-        for relation, pool in pools.items():
-            self.competes[relation, pool] = True
-
-    def draw(self, positive_batch: LongTensor) -> LongTensor:
-        """Return the tails that compete in a batch, sorted and distinct; shape: ``(n,)``."""
-        own = positive_batch[..., 2].reshape(-1)
-        if self.pools is None:
-            drawn = torch.randperm(self.num_entities)[: self.num_negs_per_pos]
-        else:
-            relations = positive_batch[..., 1].unique().tolist()
-            share = -(-self.num_negs_per_pos // len(relations))
-            pools = (self.pools[relation] for relation in relations)
-            drawn = torch.cat([pool[torch.randperm(len(pool))[:share]] for pool in pools])
-        return torch.cat([drawn, own]).unique()
 
     # docstr-coverage: inherited
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:  # noqa: D102
-        tails = self.draw(positive_batch)
+        drawn = torch.randperm(self.num_entities)[: self.num_negs_per_pos]
+        tails = torch.cat([drawn, positive_batch[..., 2].reshape(-1)]).unique()
         negative = positive_batch.unsqueeze(-2).repeat(*(1 for _ in positive_batch.shape[:-1]), len(tails), 1)
         negative[..., 2] = tails
         return negative
@@ -94,8 +92,4 @@ class SharedTailNegativeSampler(NegativeSampler):
     def sample(self, positive_batch: LongTensor) -> tuple[LongTensor, BoolTensor | None]:  # noqa: D102
         negative, kept = super().sample(positive_batch)
         mask = negative[..., 2] != positive_batch[..., 2, None]
-        if kept is not None:
-            mask = mask & kept
-        if self.competes is not None:
-            mask = mask & self.competes[negative[..., 1], negative[..., 2]]
-        return negative, mask
+        return negative, mask if kept is None else mask & kept

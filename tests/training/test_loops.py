@@ -9,7 +9,7 @@ from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from pykeen_mmkg.errors import DataError, MultimodalError
 from pykeen_mmkg.filtering import KnownTriplesFilterer
-from pykeen_mmkg.training.competitors import SharedTailNegativeSampler, type_pools
+from pykeen_mmkg.training.competitors import PoolNegativeSampler, SharedTailNegativeSampler, type_pools
 from pykeen_mmkg.training.episodic import EpisodicTrainingLoop, RelationBalancedInstances
 from pykeen_mmkg.training.twophase import TwoPhaseTrainingLoop
 
@@ -35,6 +35,21 @@ def test_type_pools(typed: TriplesFactory) -> None:
         type_pools(CoreTriplesFactory(typed.mapped_triples, num_entities=5, num_relations=2))
 
 
+def test_pool_sampler(typed: TriplesFactory) -> None:
+    """Only tails are replaced, by members of the pool, and every member comes up."""
+    pools = type_pools(typed)
+    sampler = PoolNegativeSampler(
+        pools=pools, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, num_negs_per_pos=50
+    )
+    negatives = sampler.corrupt_batch(typed.mapped_triples)
+    assert negatives.shape == (3, 50, 3)
+    for row, triple in zip(negatives, typed.mapped_triples, strict=True):
+        assert (row[:, :2] == triple[:2]).all()
+        assert set(row[:, 2].tolist()) == set(pools[int(triple[1])].tolist())
+    with pytest.raises(DataError, match="no entity to draw"):
+        PoolNegativeSampler(pools={0: pools[0]}, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2)
+
+
 def test_shared_tails(typed: TriplesFactory) -> None:
     """All triples of a batch get the same tails, all of which come up; known answers are masked."""
     shared = dict(mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, filterer=KnownTriplesFilterer)
@@ -53,20 +68,6 @@ def test_shared_tails(typed: TriplesFactory) -> None:
     # a triple's own tail is no negative of it, filterer or none
     negatives, mask = SharedTailNegativeSampler(**{**shared, "filterer": None}).sample(typed.mapped_triples)
     assert ((negatives[..., 2] != typed.mapped_triples[:, 2, None]) == mask).all()
-
-
-def test_shared_tails_of_pools(typed: TriplesFactory) -> None:
-    """Each relation draws from its pool, and what another relation of the batch has drawn is masked."""
-    pools = type_pools(typed)
-    shared = dict(mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2)
-    sampler = SharedTailNegativeSampler(pools=pools, **shared, num_negs_per_pos=10)
-    negatives, mask = sampler.sample(typed.mapped_triples)
-    assert negatives[0, :, 2].tolist() == [0, 1, 2, 3]  # never the river
-    for row, kept, triple in zip(negatives, mask, typed.mapped_triples, strict=True):
-        left = set(row[kept][:, 2].tolist())
-        assert left == set(pools[int(triple[1])].tolist()) - {int(triple[2])}
-    with pytest.raises(DataError, match="no entity to draw"):
-        SharedTailNegativeSampler(pools={0: pools[0]}, **shared)
 
 
 @pytest.mark.parametrize("loss", ["infonce", "softplus", "marginranking"])
