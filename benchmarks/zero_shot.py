@@ -12,6 +12,7 @@ from typing import Any
 import click
 import torch
 from pykeen.pipeline import pipeline
+from pykeen.triples import TriplesFactory
 
 from pykeen_mmkg.datasets.benchmarks import NELLZS, FB15k237ZS
 from pykeen_mmkg.datasets.tables import ModalityTable
@@ -73,6 +74,23 @@ ROWS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }
 
 
+def held_out(dataset: FB15k237ZS, fold: int, size: int = 29, cap: int = 150) -> tuple[TriplesFactory, TriplesFactory]:
+    """Return the training triples without some relations that are no dev relations, and up to `cap` triples of each."""
+    triples = dataset.training.mapped_triples
+    dev = {dataset.relation_to_id[relation] for relation in dataset.dev_relations or ()}
+    seen = [relation for relation in triples[:, 1].unique().tolist() if relation not in dev]
+    order = torch.randperm(len(seen), generator=torch.Generator().manual_seed(7)).tolist()
+    hidden = torch.tensor([seen[i] for i in order[(fold - 1) * size : fold * size]])
+    ranked = []
+    for relation in hidden.tolist():
+        own = triples[triples[:, 1] == relation]
+        ranked.append(own[torch.randperm(len(own), generator=torch.Generator().manual_seed(relation))[:cap]])
+    keep = ~torch.isin(triples[:, 1], hidden)
+    factory = dataset.training
+    # what is left out of the ranks are all training triples, hidden ones too: see known_true
+    return factory.clone_and_exchange_triples(triples[keep]), factory.clone_and_exchange_triples(torch.cat(ranked))
+
+
 @click.group()
 def main() -> None:
     """Measure unseen relations."""
@@ -119,6 +137,7 @@ def encode(data: pathlib.Path, encoder: str, out: pathlib.Path, max_length: int)
 @click.option("--row", type=click.Choice(list(ROWS)), required=True)
 @click.option("--seed", default=0)
 @click.option("--dev", is_flag=True, help="Hide the dev relations from training and evaluate on them.")
+@click.option("--fold", type=click.IntRange(1, 4), help="Hide 29 other seen relations of FB15K-237-ZS, and rank them.")
 @click.option("--kwargs", default="{}", help="JSON, merged into the model's keyword arguments.")
 @click.option("--loop", default="{}", help="JSON, merged into the training loop's keyword arguments.")
 @click.option("--training", default="{}", help="JSON, merged into the arguments of the training, such as num_epochs.")
@@ -131,6 +150,7 @@ def run(
     row: str,
     seed: int,
     dev: bool,
+    fold: int | None,
     kwargs: str,
     loop: str,
     training: str,
@@ -158,7 +178,13 @@ def run(
     protocol["candidates"] = str(data / "candidates.json") if fb else "types"
     if fb:
         protocol["known_true"] = str(data / "known_true.tsv")
-    ranked = dataset.validation if dev else dataset.testing
+        if fold is not None:
+            protocol["known_true"] = [protocol["known_true"], str(data / "train.tsv")]
+    training_triples, ranked = dataset.training, dataset.validation if dev else dataset.testing
+    if fold is not None:
+        if dev or not fb:
+            raise click.UsageError("--fold is for FB15K-237-ZS, and hides other relations than --dev.")
+        training_triples, ranked = held_out(dataset, fold)
     if sample is not None:
         # other true answers are still left out, see known_true; on NELL-ZS the types of all tails still count
         triples = ranked.mapped_triples
@@ -169,7 +195,7 @@ def run(
         ranked = ranked.clone_and_exchange_triples(triples[chosen])
     start = time.time()
     result = pipeline(
-        training=dataset.training,
+        training=training_triples,
         # the pipeline takes known answers out of this split, too
         validation=None if dev else dataset.validation,
         testing=ranked,
@@ -195,7 +221,7 @@ def run(
         row=row,
         sample=sample,
         seed=seed,
-        split="dev" if dev else "test",
+        split="dev" if dev else "test" if fold is None else f"fold {fold}",
         kwargs=json.loads(kwargs),
         loop=json.loads(loop),
         training=json.loads(training),
