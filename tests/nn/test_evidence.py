@@ -26,9 +26,9 @@ def _texts(n: int, seed: int) -> torch.Tensor:
     return functional.normalize(torch.randn(n, D, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-def _module(triples: torch.Tensor, **kwargs: object) -> PairEvidence:
+def _module(triples: torch.Tensor, similar: torch.Tensor | None = None, **kwargs: object) -> PairEvidence:
     torch.manual_seed(0)
-    graph = EvidenceGraph(triples, N, R)
+    graph = EvidenceGraph(triples, N, R, similar)
     kwargs = {"num_weights": 2, "rank": 3, "hidden_dim": 4, **kwargs}
     return PairEvidence(graph, _texts(N, 1), _texts(R, 2), **kwargs).eval()  # type: ignore[arg-type]
 
@@ -151,6 +151,27 @@ def test_a_grid_has_the_scores_of_its_pairs(
         flat = torch.tensor(tails * len(asked))
         pairs = torch.stack([member(heads, relations, texts, query, flat) for member in members]).mean(0)
     assert torch.allclose(grid, pairs.view(len(asked), -1), atol=1e-4)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_grid_has_the_gradients_of_its_pairs(training: bool) -> None:
+    """It makes no difference to what is learned whether pairs are scored one by one or as a grid."""
+    generator = torch.Generator().manual_seed(0)
+    triples = torch.stack([torch.randint(high, (25,), generator=generator) for high in (N, R, N)], dim=-1)
+    heads, relations, texts, tails = torch.tensor([0, 3, 5]), torch.tensor([1, 0, -1]), _texts(3, 3), torch.arange(1, N)
+    gradients = []
+    for as_grid in (True, False):
+        module = _module(triples, torch.tensor([[0, 1], [3, 2], [5, 6]]), dropout=0.0, prior=0.5).train(training)
+        if as_grid:
+            scores = score_grid([module], heads, relations, texts, tails, 10_000)
+        else:
+            query = torch.arange(len(heads)).repeat_interleave(len(tails))
+            scores = module(heads, relations, texts, query, tails.repeat(len(heads))).view(len(heads), -1)
+        (scores * torch.linspace(-1, 1, scores.numel()).view_as(scores)).sum().backward()
+        gradients.append({name: p.grad for name, p in module.named_parameters()} | {"scores": scores.detach()})
+    for name, gradient in gradients[0].items():
+        assert gradient is not None and gradient.abs().sum() > 0, name
+        torch.testing.assert_close(gradient, gradients[1][name], atol=1e-4, rtol=1e-3)
 
 
 def test_running_norm_keeps_two_batches_apart() -> None:
