@@ -32,8 +32,8 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
     be added by its description alone (:meth:`add_relation`). There are no embeddings; what is trained is shared by all
     relations, and small.
 
-    It learns to rank tails: train it with :class:`~pykeen_mmkg.training.episodic.EpisodicTrainingLoop` (a few hundred
-    batches suffice; more overfit the seen relations), or with PyKEEN's sLCWA loop and many negatives.
+    It learns to rank tails: train it with :class:`~pykeen_mmkg.training.episodic.EpisodicTrainingLoop` (some hundred
+    batches suffice), whose triples share their competitors, or with PyKEEN's sLCWA loop and many negatives.
 
     ---
     name: RelEvidence
