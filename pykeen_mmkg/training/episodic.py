@@ -89,8 +89,8 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
         :param negative_sampler: the negative sampler, by default
             :class:`~pykeen_mmkg.training.competitors.SharedTailNegativeSampler`: all triples of a batch have the same
             competitors, and the model scores them by one call of its ``score_t``
-        :param negative_sampler_kwargs: its keyword arguments; unless said otherwise, 1,000 tails are drawn for a batch
-            (with the competitors ``types`` or the ``basic`` sampler 64 for each triple), and known answers are left out
+        :param negative_sampler_kwargs: its keyword arguments; without a sampler 1,000 tails are drawn for a batch (with
+            the competitors ``types``, 64 for each triple), and known answers are left out
         :param num_batches: the number of batches in an epoch
         :param relations_per_batch: see :class:`RelationBalancedInstances`
         :param exponent: see :class:`RelationBalancedInstances`
@@ -106,17 +106,15 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
             raise MultimodalError(
                 f"competitors must be 'all' or, without a negative_sampler, 'types'; got {competitors!r}."
             )
-        defaults: dict[str, Any] = dict(num_negs_per_pos=64, filtered=True, filterer=KnownTriplesFilterer)
-        if competitors == "types":
-            negative_sampler = PoolNegativeSampler
-        elif negative_sampler is None:
-            negative_sampler = SharedTailNegativeSampler
-            defaults["num_negs_per_pos"] = 1000
-        elif negative_sampler == "basic":
-            defaults["corruption_scheme"] = ("tail",)
-        else:
-            defaults = {}
-        negative_sampler_kwargs = {**defaults, **(negative_sampler_kwargs or {})}
+        if negative_sampler is None:
+            types = competitors == "types"
+            negative_sampler = PoolNegativeSampler if types else SharedTailNegativeSampler
+            negative_sampler_kwargs = {
+                "num_negs_per_pos": 64 if types else 1000,
+                "filtered": True,
+                "filterer": KnownTriplesFilterer,
+                **(negative_sampler_kwargs or {}),
+            }
         super().__init__(negative_sampler=negative_sampler, negative_sampler_kwargs=negative_sampler_kwargs, **kwargs)
         self.competitors = competitors
         self.episodes = dict(
