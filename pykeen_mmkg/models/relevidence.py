@@ -198,8 +198,13 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
         """Return relations as the graph knows them: one that was added has no triple in it, and becomes -1."""
         return torch.where(relations < self.scorer.graph.num_relations, relations, -1)
 
+    def _active(self) -> list[PairEvidence]:
+        """Return the members that score: all, or while training the one whose turn it is."""
+        members = [member for member in self.members if isinstance(member, PairEvidence)]
+        return [members[int(self.turn) % len(members)]] if self.training else members
+
     def _mean(self, *args: LongTensor | FloatTensor) -> FloatTensor:
-        return torch.stack([member(*args) for member in self.members]).mean(0)
+        return torch.stack([member(*args) for member in self._active()]).mean(0)
 
     def _score(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> FloatTensor:
         """Score triples given by columns of the same shape ``(m,)``."""
@@ -207,10 +212,7 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
             return self.scorer.damping.new_zeros(0)
         pairs, query = torch.stack([heads, relations], dim=-1).unique(dim=0, return_inverse=True)
         inside = self._inside(pairs[:, 1])
-        if self.training:
-            member = self.members[int(self.turn) % len(self.members)]
-            return member(pairs[:, 0], inside, self.described(pairs[:, 1]), query, tails)
-        if torch.is_grad_enabled():
+        if self.training or torch.is_grad_enabled():
             return self._mean(pairs[:, 0], inside, self.described(pairs[:, 1]), query, tails)
         order = query.argsort(stable=True)
         query, tails = query[order], tails[order]
@@ -227,12 +229,10 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
             return self.scorer.damping.new_zeros(len(heads), len(tails))
         pairs, inverse = torch.stack([relations, heads], dim=-1).unique(dim=0, return_inverse=True)
         relation, head = pairs.unbind(-1)
-        members = [member for member in self.members if isinstance(member, PairEvidence)]
-        if self.training:
-            members = [members[int(self.turn) % len(members)]]
         # what is trained is kept for the gradients whatever the cuts, and the statistics are to be of whole batches
         limit = sys.maxsize if torch.is_grad_enabled() else self.chunk_size
-        return score_grid(members, head, self._inside(relation), self.described(relation), tails, limit)[inverse]
+        inside, texts = self._inside(relation), self.described(relation)
+        return score_grid(self._active(), head, inside, texts, tails, limit)[inverse]
 
     def _score_all(self, columns: Mapping[int, LongTensor], target: int, ids: LongTensor | None, n: int) -> FloatTensor:
         """Score all (or the given) choices for the column `target`."""
