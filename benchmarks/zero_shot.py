@@ -76,7 +76,8 @@ ROWS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 
 def held_out(dataset: FB15k237ZS, fold: int, size: int = 29, cap: int = 150) -> tuple[TriplesFactory, TriplesFactory]:
     """Return the training triples without some relations that are no dev relations, and up to `cap` triples of each."""
-    triples = dataset.training.mapped_triples
+    factory = dataset.training
+    triples = factory.mapped_triples
     dev = {dataset.relation_to_id[relation] for relation in dataset.dev_relations or ()}
     seen = [relation for relation in triples[:, 1].unique().tolist() if relation not in dev]
     order = torch.randperm(len(seen), generator=torch.Generator().manual_seed(7)).tolist()
@@ -86,8 +87,6 @@ def held_out(dataset: FB15k237ZS, fold: int, size: int = 29, cap: int = 150) -> 
         own = triples[triples[:, 1] == relation]
         ranked.append(own[torch.randperm(len(own), generator=torch.Generator().manual_seed(relation))[:cap]])
     keep = ~torch.isin(triples[:, 1], hidden)
-    factory = dataset.training
-    # what is left out of the ranks are all training triples, hidden ones too: see known_true
     return factory.clone_and_exchange_triples(triples[keep]), factory.clone_and_exchange_triples(torch.cat(ranked))
 
 
@@ -176,23 +175,24 @@ def run(
     rest["training_kwargs"].update(json.loads(training), use_tqdm=False)
     protocol: dict[str, Any] = dict(dataset=dataset, full_ranking=full)
     protocol["candidates"] = str(data / "candidates.json") if fb else "types"
-    if fb:
-        protocol["known_true"] = str(data / "known_true.tsv")
-        if fold is not None:
-            protocol["known_true"] = [protocol["known_true"], str(data / "train.tsv")]
+    # further true answers that are left out of the ranks
+    known_true = [str(data / "known_true.tsv")] if fb else []
     training_triples, ranked = dataset.training, dataset.validation if dev else dataset.testing
     if fold is not None:
         if dev or not fb:
             raise click.UsageError("--fold is for FB15K-237-ZS, and hides other relations than --dev.")
         training_triples, ranked = held_out(dataset, fold)
+        known_true.append(str(data / "train.tsv"))
     if sample is not None:
         # other true answers are still left out, see known_true; on NELL-ZS the types of all tails still count
         triples = ranked.mapped_triples
         chosen = torch.randperm(len(triples), generator=torch.Generator().manual_seed(0))[:sample]
-        protocol["known_true"] = [*([protocol["known_true"]] if fb else []), str(data / "test.tsv")]
+        known_true.append(str(data / "test.tsv"))
         if dev:
             raise click.UsageError("--sample is for the test relations.")
         ranked = ranked.clone_and_exchange_triples(triples[chosen])
+    if known_true:
+        protocol["known_true"] = known_true
     start = time.time()
     result = pipeline(
         training=training_triples,
