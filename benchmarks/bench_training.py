@@ -17,7 +17,7 @@ from pykeen.training import SLCWATrainingLoop
 from pykeen.triples import TriplesFactory
 
 from pykeen_mmkg.features import FeatureStore
-from pykeen_mmkg.models.base import IndexedScoringMixin
+from pykeen_mmkg.models.scoring import IndexedScoringMixin
 from pykeen_mmkg.models.vlkge import VLKGE
 
 COMPLEX = {"dtype": torch.cfloat}

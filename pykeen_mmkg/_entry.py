@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import Any
 
 _MODULES = {
-    "MultimodalDataset": "base",
-    "WordNetEmoji": "demo",
+    "MultimodalDataset": "folder",
+    "WordNetEmoji": "wordnet_emoji",
 }
 
 

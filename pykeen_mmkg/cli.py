@@ -211,7 +211,7 @@ def evaluate(
 @click.option("--fail-on", default=None, help="Exit with 1 at findings of these severities or checks.")
 def audit(dataset: str, dataset_kwargs: dict[str, Any], as_json: bool, fail_on: str | None) -> None:
     """Look for leaks between the splits of DATASET, unseen items, duplicates and placeholder vectors."""
-    from .audit import audit as run
+    from .audit.checks import audit as run
 
     report = run(_dataset(dataset, dataset_kwargs))
     click.echo(report.to_json() if as_json else report.to_text())
@@ -225,7 +225,7 @@ def audit(dataset: str, dataset_kwargs: dict[str, Any], as_json: bool, fail_on: 
 @click.option("--workers", type=int, default=1, show_default=True, help="Processes at a time.")
 def study(path: pathlib.Path, output: pathlib.Path, workers: int) -> None:
     """Run the study described in PATH (YAML or JSON); what is finished in the output folder is not done again."""
-    from .study import Study
+    from .study.study import Study
 
     run = Study.load(path)
     run.run(output, workers=workers)

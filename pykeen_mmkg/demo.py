@@ -18,7 +18,7 @@ import torch
 from pykeen.models.base import Model
 from pykeen.pipeline import PipelineResult, pipeline
 
-from .datasets.demo import WordNetEmoji
+from .datasets.wordnet_emoji import WordNetEmoji
 from .evaluation.results import ProtocolMetricResults
 from .evaluation.run import make_evaluator
 from .predict import names_of, predict

@@ -1,6 +1,6 @@
 """From what a user names (tables, image folders, feature files, an encoder) to the features that a model reads.
 
-A model gets its sources from two places: the metadata that a :class:`~pykeen_mmkg.datasets.base.MultimodalDataset` puts
+A model gets its sources from two places: the metadata that a :class:`.MultimodalDataset` puts
 into its triples factories, and the model's own keyword arguments, which win. Both are plain JSON.
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
-from .datasets.base import labels_of as in_order
+from .datasets.folder import labels_of as in_order
 from .datasets.tables import Kind, Missing, ModalityTable
 from .encoders import VisionLanguageEncoder, encode_images, encode_texts, make_encoder
-from .encoders.base import TEXTUAL, VISUAL
 from .encoders.encode import default_directory
+from .encoders.encoder import TEXTUAL, VISUAL
 from .errors import DataError, FeatureError
-from .features import FeatureStore
+from .features.store import FeatureStore
 from .nn.fusion import STRUCTURAL
 
 __all__ = ["DEFAULT_ENCODER", "FEATURE_KEYS", "STRUCTURAL", "TEXTUAL", "VISUAL", "ModalitySources", "labels_of"]

@@ -35,7 +35,7 @@ FIRST_IMPORTS = [
     "pykeen_mmkg.datasets",
     "pykeen_mmkg.evaluation.protocols",
     "pykeen_mmkg.encoders",
-    "pykeen_mmkg.features",
+    "pykeen_mmkg.features.store",
     "pykeen_mmkg.cli",
 ]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pykeen_mmkg.datasets.demo import WordNetEmoji
+from pykeen_mmkg.datasets.wordnet_emoji import WordNetEmoji
 from pykeen_mmkg.demo import COLUMNS, QUERIES, RELATION_ROWS, ROWS, run
 from pykeen_mmkg.predict import load_run
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pykeen.triples import TriplesFactory
 
-from pykeen_mmkg.datasets.base import MultimodalDataset
+from pykeen_mmkg.datasets.folder import MultimodalDataset
 from pykeen_mmkg.errors import DataError, FeatureError
 from pykeen_mmkg.features import FeatureStore
 from pykeen_mmkg.modalities import INVERSE_PREFIX, ModalitySources, labels_of

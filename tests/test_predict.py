@@ -7,7 +7,7 @@ import torch
 from pykeen.pipeline import pipeline
 from pykeen.triples import TriplesFactory
 
-from pykeen_mmkg.datasets.base import MultimodalDataset
+from pykeen_mmkg.datasets.folder import MultimodalDataset
 from pykeen_mmkg.errors import DataError
 from pykeen_mmkg.predict import load_run, names_of, predict, resolve
 

@@ -1,12 +1,12 @@
 """Multimodal datasets: triples, tables of entities and relations, and images."""
 
-from .base import MultimodalDataset, labels_of, tables_of
-from .candidates import read_candidates, read_relations, type_candidates
 from .coverage import Coverage, measure_coverage
+from .folder import MultimodalDataset, labels_of, tables_of
 from .overlap import RelationOverlap, relation_overlaps
+from .relation_lists import read_candidates, read_relations, type_candidates
 from .splits import SplitDataset, SplitReport, split_unseen_entities, split_unseen_relations
 from .tables import ModalityTable, find_images, load_tables
-from .write import write_dataset
+from .writing import write_dataset
 
 __all__ = [
     "Coverage",

@@ -1,7 +1,7 @@
 """The benchmarks of multimodal and zero-shot link prediction, by name.
 
 The files are not shipped: their licences differ, and some allow research use only. Each class finds a local folder,
-laid out as :class:`~pykeen_mmkg.datasets.base.MultimodalDataset` says: ``path``, else
+laid out as :class:`~pykeen_mmkg.datasets.folder.MultimodalDataset` says: ``path``, else
 ``$PYKEEN_MMKG_DATA/<folder>``, else ``PYKEEN_HOME/mmkg/datasets/<folder>``. Nothing is downloaded: we know of no public
 source that offers one of them in one piece, with its texts, under a checksum that we could verify.
 """
@@ -15,8 +15,8 @@ from docdata import parse_docdata
 from pykeen.constants import PYKEEN_HOME
 
 from ..errors import DatasetNotFoundError
-from .base import MultimodalDataset, PathLike
-from .candidates import type_candidates
+from .folder import MultimodalDataset, PathLike
+from .relation_lists import type_candidates
 
 __all__ = [
     "DB15k",
@@ -133,7 +133,7 @@ class WN18RRText(Benchmark):
 
         :param path: the folder, default: found by name
         :param image_name: how images are called
-        :param kwargs: further arguments of :class:`~pykeen_mmkg.datasets.base.MultimodalDataset`
+        :param kwargs: further arguments of :class:`~pykeen_mmkg.datasets.folder.MultimodalDataset`
         """
         super().__init__(path, image_name=image_name, **kwargs)
 

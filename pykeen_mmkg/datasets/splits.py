@@ -12,8 +12,8 @@ from pykeen.typing import BoolTensor, MappedTriples
 from tabulate import tabulate
 
 from ..errors import DataError
-from .base import labels_of
-from .draw import draw_entities, draw_relations
+from .drawing import draw_entities, draw_relations
+from .folder import labels_of
 from .overlap import RelationOverlap, leaking_triples, relation_overlaps
 
 __all__ = [

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Literal
 from urllib.parse import unquote
 
-from ..atomic import write_text
 from ..errors import DataError, ImageError
+from ..io import write_text
 from .files import read_lines
 
 __all__ = [

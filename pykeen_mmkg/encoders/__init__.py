@@ -10,8 +10,8 @@ from typing import Any
 from class_resolver import ClassResolver
 
 from ..errors import EncoderError
-from .base import VisionLanguageEncoder
 from .encode import encode_images, encode_texts
+from .encoder import VisionLanguageEncoder
 from .huggingface import (
     BLIPEncoder,
     CLIPEncoder,

@@ -22,10 +22,10 @@ import torch
 from tqdm.auto import tqdm
 
 from ..errors import DataError, EncoderError, ImageError, UnusableImageError
-from ..features import FeatureStore
-from .base import TEXTUAL, VISUAL, VisionLanguageEncoder
-from .cache import ShardWriter, VectorCache
+from ..features.store import FeatureStore
+from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
 from .images import MAX_PIXELS, decode_image, read_image
+from .shards import ShardWriter, VectorCache
 
 __all__ = [
     "default_directory",

@@ -21,7 +21,7 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from ..errors import EncoderError
-from .base import TEXTUAL, VISUAL, VisionLanguageEncoder
+from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
 from .snapshot import VOCABULARIES, digest_folder, find_folder, has_any, read_json, weight_files
 
 __all__ = [

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from ..errors import EncoderError
-from .base import TEXTUAL, VISUAL, VisionLanguageEncoder
+from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
 
 __all__ = [
     "PairEncoder",

@@ -31,8 +31,8 @@ def modality_masks(factory: Any) -> dict[str, numpy.ndarray]:
     :return: ``"visual"`` and ``"textual"``, each of shape ``(num_entities,)``, in the order of the ids
     :raises EvaluationError: if the factory says nothing about modalities
     """
-    from ..datasets.base import labels_of, tables_of  # late: datasets stand above evaluation
-    from ..features import FeatureStore
+    from ..datasets.folder import labels_of, tables_of  # late: datasets stand above evaluation
+    from ..features.store import FeatureStore
 
     metadata = (getattr(factory, "metadata", None) or {}).get("multimodal")
     if not metadata or not isinstance(factory, TriplesFactory):

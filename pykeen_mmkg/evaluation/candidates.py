@@ -10,8 +10,8 @@ import torch
 from pykeen.typing import LongTensor, MappedTriples, Target
 
 from ..errors import EvaluationError
+from ..indexing import Ragged, query_columns
 from .labels import LabelMaps
-from .ragged import Ragged, query_columns
 
 __all__ = ["CandidateSets", "read_candidates", "entity_types"]
 

@@ -59,13 +59,13 @@ def load_dataset(dataset: Any, dataset_kwargs: Mapping[str, Any] | None = None) 
 
     :param dataset: anything that PyKEEN's ``pipeline(dataset=...)`` takes; a triples factory; or the path of a folder
         for
-        :class:`~pykeen_mmkg.datasets.base.MultimodalDataset`
+        :class:`~pykeen_mmkg.datasets.folder.MultimodalDataset`
     :param dataset_kwargs: keyword arguments of the dataset
     """
     if hasattr(dataset, "entity_to_id"):
         return dataset
     if isinstance(dataset, str | Path) and Path(dataset).is_dir():
-        from ..datasets.base import MultimodalDataset
+        from ..datasets.folder import MultimodalDataset
 
         return MultimodalDataset(path=dataset, **(dataset_kwargs or {}))
     from pykeen.datasets import get_dataset  # late: datasets of plugins may import this package

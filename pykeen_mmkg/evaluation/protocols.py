@@ -28,9 +28,9 @@ from pykeen.typing import LABEL_HEAD, LABEL_TAIL, FloatTensor, LongTensor, Mappe
 from tqdm.auto import tqdm
 
 from ..errors import EvaluationError
+from ..indexing import TargetIndex, query_columns
 from .candidates import CandidateSets, entity_types, read_candidates
 from .labels import LabelMaps, find_labels, load_dataset, read_triples
-from .ragged import TargetIndex, query_columns
 from .ranking import SideRanks, default_batch_size, rank_side, rank_side_on_gpu
 from .results import ProtocolMetricResults, RankTable
 

@@ -15,8 +15,8 @@ from pykeen.typing import FloatTensor, InductiveMode, LongTensor, MappedTriples,
 from torch_max_mem import maximize_memory_utilization
 
 from ..errors import ScoreError
+from ..indexing import TargetIndex, query_columns
 from .candidates import CandidateSets
-from .ragged import TargetIndex, query_columns
 
 __all__ = ["SideRanks", "default_batch_size", "rank_side", "rank_side_on_gpu"]
 

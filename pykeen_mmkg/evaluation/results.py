@@ -16,7 +16,7 @@ import pandas
 from pykeen.evaluation.rank_based_evaluator import RankBasedMetricResults
 from pykeen.typing import RANK_OPTIMISTIC, RANK_PESSIMISTIC, RANK_REALISTIC, RankType
 
-from ..atomic import write_text
+from ..io import write_text
 
 __all__ = [
     "ProtocolMetricResults",

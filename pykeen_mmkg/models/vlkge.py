@@ -20,9 +20,9 @@ from ..modalities import STRUCTURAL, TEXTUAL, VISUAL, ModalitySources, labels_of
 from ..nn.fusion import make_fusion
 from ..nn.interaction import VLDistMultInteraction, VLRotatEInteraction, fast_interaction
 from ..nn.representation import ComplexMultimodalRepresentation, MultimodalRepresentation, seen_entities
-from .base import IndexedScoringMixin
 from .loss import OwnLossMixin
-from .slots import (
+from .scoring import IndexedScoringMixin
+from .shapes import (
     Slot,
     entity_slots,
     make_interaction,
@@ -115,7 +115,7 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
         r"""Initialize the model.
 
         :param triples_factory: the training triples. Sources that its metadata names (as a
-            :class:`~pykeen_mmkg.datasets.base.MultimodalDataset` does) need not be given again
+            :class:`~pykeen_mmkg.datasets.folder.MultimodalDataset` does) need not be given again
         :param embedding_dim: the dimension $d$ of each modality's vector before fusion
         :param interaction: the interaction, by default ``vldistmult``; any of PyKEEN's, or the paper's forms
             ``vltranse``, ``vldistmult``, ``vlcomplex``, ``vlrotate``

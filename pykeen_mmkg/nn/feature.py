@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ..errors import FeatureError
 from .adapter import ResidualAdapter
-from .cache import CachedRepresentation
+from .cached import CachedRepresentation
 
 __all__ = ["FEATURE_PATH", "FeatureRepresentation"]
 
@@ -34,7 +34,7 @@ class _Source:
         self.labels: Sequence[str] | None = None
         if isinstance(features, str | os.PathLike):
             # imported late: a user who brings tensors needs no store
-            from ..features import FeatureStore
+            from ..features.store import FeatureStore
 
             self.path = str(pathlib.Path(features).expanduser().resolve())
             features = FeatureStore.load(self.path)
@@ -153,9 +153,9 @@ class FeatureRepresentation(CachedRepresentation):
             are needed go to the model's device. With a feature file these are memory-mapped.
         :param shuffle: a seed, for the shuffled-features control: the rows change places at random among the ids
             that have one, so that the distribution is kept and the meaning is lost. ``None`` leaves them in place.
-        :param eval_cache: see :class:`~pykeen_mmkg.nn.cache.CachedRepresentation`; by default where something is
+        :param eval_cache: see :class:`~pykeen_mmkg.nn.cached.CachedRepresentation`; by default where something is
             computed
-        :param kwargs: further keyword arguments of :class:`~pykeen_mmkg.nn.cache.CachedRepresentation`
+        :param kwargs: further keyword arguments of :class:`~pykeen_mmkg.nn.cached.CachedRepresentation`
         :raises FeatureError: if the features cannot be read or aligned, are not finite (the message names the label),
             or are of a dimension that does not fit
         """

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import FeatureError, MultimodalError
-from .cache import CachedRepresentation
+from .cached import CachedRepresentation
 from .feature import FeatureRepresentation
 from .fusion import STRUCTURAL, Fusion, make_fusion
 
@@ -51,7 +51,7 @@ class MultimodalRepresentation(CachedRepresentation):
     from its features alone; an id lacking a modality has it masked likewise. See
     :mod:`pykeen_mmkg.nn.fusion` for what a mask does to each fusion.
 
-    The vectors are fused once per evaluation, see :class:`~pykeen_mmkg.nn.cache.CachedRepresentation`. In training, the
+    The vectors are fused once per evaluation, see :class:`.CachedRepresentation`. In training, the
     average and the sum add up what is frozen once and for all (features that are neither projected nor adapted), which
     costs one more table of the output's size.
 
@@ -133,7 +133,7 @@ class MultimodalRepresentation(CachedRepresentation):
         :param structural_dropout: the probability with which an id is treated as unseen in a training step, so that the
             fusion and the interaction learn to work without structure
         :param modality_dropout: the same for each other modality. No dropout ever takes the last thing an id has.
-        :param kwargs: further keyword arguments of :class:`~pykeen_mmkg.nn.cache.CachedRepresentation`
+        :param kwargs: further keyword arguments of :class:`.CachedRepresentation`
         :raises MultimodalError: if a modality is unknown, or a mask, a probability, or a fusion does not fit
         :raises FeatureError: if features cannot be used
         :raises MaxIDMismatchError: if the parts are for different numbers of ids

@@ -14,8 +14,8 @@ from pykeen.typing import FloatTensor
 from torch.utils.data import DataLoader
 
 from ..errors import MultimodalError
-from ..filtering import KnownTriplesFilterer
-from .competitors import PoolNegativeSampler, SharedTailNegativeSampler, type_pools
+from ..sampling.filterer import KnownTriplesFilterer
+from ..sampling.negatives import PoolNegativeSampler, SharedTailNegativeSampler, type_pools
 
 __all__ = ["EpisodicTrainingLoop", "RelationBalancedInstances"]
 
@@ -87,7 +87,7 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
         """Initialize the training loop.
 
         :param negative_sampler: the negative sampler, by default
-            :class:`~pykeen_mmkg.training.competitors.SharedTailNegativeSampler`: all triples of a batch have the same
+            :class:`~pykeen_mmkg.sampling.negatives.SharedTailNegativeSampler`: all triples of a batch have the same
             competitors, and the model scores them by one call of its ``score_t``
         :param negative_sampler_kwargs: its keyword arguments; without a sampler 1,000 tails are drawn for a batch (with
             the competitors ``types``, 64 for each triple), and known answers are left out

@@ -6,7 +6,7 @@ from docdata import parse_docdata
 from pykeen.training.slcwa import SLCWATrainingLoop
 
 from ..errors import MultimodalError
-from ..nn.generator import GenerativeLearner, SelfTrained
+from ..nn.zero_shot.generator import GenerativeLearner, SelfTrained
 
 __all__ = ["TwoPhaseTrainingLoop"]
 
@@ -15,7 +15,7 @@ __all__ = ["TwoPhaseTrainingLoop"]
 class TwoPhaseTrainingLoop(SLCWATrainingLoop):
     """The sLCWA loop for some epochs, then epochs in which only generators and the like learn.
 
-    For models with a :class:`~pykeen_mmkg.nn.generator.SelfTrained` module, such as ``mre``, ``zsgan`` and ``devise``.
+    For models with a :class:`.SelfTrained` module, such as ``mre``, ``zsgan`` and ``devise``.
     The phase follows from the number of the epoch, so that a run resumes where it was. Both phases have epochs, so the
     stopper, checkpoints and callbacks work in both.
 

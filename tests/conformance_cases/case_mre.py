@@ -6,12 +6,12 @@ from typing import Any
 import torch
 
 from pykeen_mmkg.features import FeatureStore
-from pykeen_mmkg.models.devise import DeViSE
-from pykeen_mmkg.models.mre import MRE
-from pykeen_mmkg.models.relevidence import RelEvidence
-from pykeen_mmkg.models.textonly import TextOnly
-from pykeen_mmkg.models.zsgan import ZSGAN
-from pykeen_mmkg.nn.generator import GeneratedRelationRepresentation
+from pykeen_mmkg.models.zero_shot.devise import DeViSE
+from pykeen_mmkg.models.zero_shot.mre import MRE
+from pykeen_mmkg.models.zero_shot.relevidence import RelEvidence
+from pykeen_mmkg.models.zero_shot.textonly import TextOnly
+from pykeen_mmkg.models.zero_shot.zsgan import ZSGAN
+from pykeen_mmkg.nn.zero_shot.generator import GeneratedRelationRepresentation
 from tests import cases
 
 

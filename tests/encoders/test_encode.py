@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pykeen_mmkg.encoders import encode_images, encode_texts, make_encoder
-from pykeen_mmkg.encoders.base import TEXTUAL, VisionLanguageEncoder
 from pykeen_mmkg.encoders.encode import default_directory
+from pykeen_mmkg.encoders.encoder import TEXTUAL, VisionLanguageEncoder
 from pykeen_mmkg.errors import DataError, EncoderError, FeatureError, ImageError, UnusableImageError
 from pykeen_mmkg.features import FeatureStore
 

@@ -7,7 +7,7 @@ from pykeen.datasets import Nations
 from pykeen.evaluation import RankBasedEvaluator
 from pykeen.models import DistMult
 
-from pykeen_mmkg.datasets.base import MultimodalDataset
+from pykeen_mmkg.datasets.folder import MultimodalDataset
 from pykeen_mmkg.errors import EvaluationError
 from pykeen_mmkg.evaluation.breakdown import breakdown, modality_masks
 from pykeen_mmkg.evaluation.run import evaluate

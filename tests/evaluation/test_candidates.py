@@ -7,11 +7,11 @@ import torch
 from pykeen.datasets import Nations
 from pykeen.models import DistMult
 
+from pykeen_mmkg.baselines.rules import DegreeRule
 from pykeen_mmkg.errors import EvaluationError
 from pykeen_mmkg.evaluation.candidates import CandidateSets, entity_types, read_candidates
 from pykeen_mmkg.evaluation.labels import LabelMaps
 from pykeen_mmkg.evaluation.protocols import ZSLCandidatesEvaluator
-from pykeen_mmkg.rules import DegreeRule
 
 LABELS = LabelMaps({"a": 0, "b": 1, "c": 2}, {"r": 0, "s": 1, "t": 2})
 

@@ -6,8 +6,8 @@ from pykeen.models import DistMult, ERModel
 from tqdm.auto import tqdm
 
 from pykeen_mmkg.evaluation.protocols import StandardEvaluator, ZSLCandidatesEvaluator
-from pykeen_mmkg.evaluation.ragged import TargetIndex
 from pykeen_mmkg.evaluation.ranking import default_batch_size, rank_side, rank_side_on_gpu
+from pykeen_mmkg.indexing import TargetIndex
 
 from .reference import TableModel
 

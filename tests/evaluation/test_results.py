@@ -9,7 +9,7 @@ import pytest
 from pykeen.datasets import Nations
 from pykeen.models import DistMult
 
-from pykeen_mmkg.datasets.base import MultimodalDataset
+from pykeen_mmkg.datasets.folder import MultimodalDataset
 from pykeen_mmkg.evaluation.results import RankTable, dataset_digest, describe, versions, write_json
 from pykeen_mmkg.evaluation.run import evaluate
 

@@ -11,7 +11,7 @@ from pykeen.nn.modules import interaction_resolver
 from pykeen.pipeline import pipeline, pipeline_from_config
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
-from pykeen_mmkg.datasets.base import MultimodalDataset
+from pykeen_mmkg.datasets.folder import MultimodalDataset
 from pykeen_mmkg.errors import MultimodalError
 from pykeen_mmkg.features import FeatureStore
 from pykeen_mmkg.models.vlkge import VLKGE

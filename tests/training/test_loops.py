@@ -8,8 +8,8 @@ from pykeen.training import SLCWATrainingLoop
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from pykeen_mmkg.errors import DataError, MultimodalError
-from pykeen_mmkg.filtering import KnownTriplesFilterer
-from pykeen_mmkg.training.competitors import PoolNegativeSampler, SharedTailNegativeSampler, type_pools
+from pykeen_mmkg.sampling.filterer import KnownTriplesFilterer
+from pykeen_mmkg.sampling.negatives import PoolNegativeSampler, SharedTailNegativeSampler, type_pools
 from pykeen_mmkg.training.episodic import EpisodicTrainingLoop, RelationBalancedInstances
 from pykeen_mmkg.training.twophase import TwoPhaseTrainingLoop
 

@@ -1,0 +1,1 @@
+"""Trivial baselines, which every table of results shows beside the models."""

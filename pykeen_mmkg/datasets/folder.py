@@ -1,0 +1,547 @@
+"""Multimodal datasets: triples, tables of entities and relations, and images, from a folder."""
+
+import hashlib
+import inspect
+import json
+import logging
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from docdata import parse_docdata
+from pykeen.datasets.base import Dataset, LazyDataset
+from pykeen.triples import TriplesFactory
+from pykeen.typing import LongTensor
+
+from ..errors import DataError, DatasetNotFoundError, MultimodalError
+from ..io import write_text
+from .coverage import Coverage, measure_coverage
+from .files import SUFFIXES, LabeledTriple, find_file, read_triples
+from .relation_lists import read_candidates, read_relations
+from .tables import Missing, ModalityTable, load_tables
+
+__all__ = [
+    "MultimodalDataset",
+    "labels_of",
+    "tables_of",
+]
+
+logger = logging.getLogger(__name__)
+
+PathLike = str | pathlib.Path
+
+#: the names of the splits, as PyKEEN calls them, and the files they come from
+SPLIT_FILES: Mapping[str, str] = {"training": "train", "validation": "valid", "testing": "test"}
+#: file names of feature stores in the sub-folder ``features``
+FEATURE_NAMES = ("visual", "textual", "relation_visual", "relation_textual")
+#: the file in PyKEEN's cache from which a dataset is rebuilt
+CACHE_FILE = "multimodal.json"
+
+
+def labels_of(label_to_id: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the labels in the order of their ids."""
+    return tuple(sorted(label_to_id, key=label_to_id.__getitem__))
+
+
+def tables_of(
+    factory: Any,
+    entities: PathLike | None = None,
+    relations: PathLike | None = None,
+    images: PathLike | None = None,
+    image_name: str | None = None,
+    missing_rows: Missing | None = None,
+) -> tuple[ModalityTable, ModalityTable]:
+    """Load the tables that belong to a triples factory, in the order of its ids.
+
+    What is not given is read from ``factory.metadata["multimodal"]``, which the factories of a multimodal dataset
+    carry; for a plain factory of PyKEEN all of it can be given.
+
+    :param factory: a factory with labels, of ``n`` entities and ``k`` relations
+    :param entities: the entity table
+    :param relations: the relation table
+    :param images: the image folder
+    :param image_name: how the images are called, default ``{label}``
+    :param missing_rows: "error" (default) or "allow" labels without a row
+    :returns: a table of n entities and one of k relations (without PyKEEN's artificial inverses)
+    :raises DataError: if the factory has no labels, a table is wrong, or a label has no row
+    """
+    if not isinstance(factory, TriplesFactory):
+        raise DataError(
+            f"{type(factory).__name__} has no labels, so that nothing can be looked up in a table; use a "
+            f"TriplesFactory, for instance from CoreTriplesFactory.with_labels"
+        )
+    known = (factory.metadata or {}).get("multimodal") or {}
+    return load_tables(
+        labels_of(factory.entity_to_id),
+        labels_of(factory.relation_to_id),
+        entities=entities if entities is not None else known.get("entities"),
+        relations=relations if relations is not None else known.get("relations"),
+        images=images if images is not None else known.get("images"),
+        image_name=image_name if image_name is not None else known.get("image_kwargs", {}).get("image_name", "{label}"),
+        missing_rows=missing_rows if missing_rows is not None else known.get("missing_rows", "error"),
+    )
+
+
+def _absolute(path: PathLike | None) -> pathlib.Path | None:
+    return None if path is None else pathlib.Path(path).expanduser().absolute()
+
+
+def _jsonable(value: Any) -> Any:
+    """Turn the paths among constructor arguments into strings."""
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(entry) for key, entry in value.items()}
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+@parse_docdata
+class MultimodalDataset(LazyDataset):
+    """A multimodal knowledge graph from a folder: triples, tables of entities and relations, and images.
+
+    The folder holds
+
+    - ``train.tsv``, ``test.tsv`` and optionally ``valid.tsv`` (or ``.txt``): head, relation and tail separated by tabs,
+      UTF-8, without header or quoting; further test splits as ``test-<name>.tsv``, see :attr:`extra`;
+    - optionally ``entities.tsv`` and ``relations.tsv``, see
+      :meth:`~pykeen_mmkg.datasets.tables.ModalityTable.load`;
+    - optionally a folder ``images``, see :func:`~pykeen_mmkg.datasets.tables.find_images`;
+    - optionally a folder ``features`` with stores called as in :data:`FEATURE_NAMES`, ``visual.safetensors`` and so on;
+    - for evaluation on unseen relations, each optional: ``candidates.json`` (relation -> candidate entities),
+      ``dev_relations.txt`` (one relation a line) and ``known_true.tsv`` (further true triples, for filtering only).
+
+    All factories share the ids of all entities and relations over all splits and tables, so that no triple is dropped
+    for an entity or relation that is unseen in training. What a model needs travels as ``"multimodal"`` in the
+    factories' metadata, see :attr:`pointers`.
+
+    PyKEEN's cache of datasets keeps only how the dataset was constructed: the files are read every time, so that a
+    change in them is noticed.
+    ---
+    name: Multimodal dataset from a folder
+    statistics:
+        entities: 0
+        relations: 0
+        training: 0
+        testing: 0
+        validation: 0
+        triples: 0
+    """
+
+    #: tables that must be in the folder
+    required_tables: ClassVar[frozenset[str]] = frozenset()
+
+    #: the further test splits, by name; they share the ids of the others
+    _extra: dict[str, TriplesFactory]
+    _entity_table: ModalityTable
+    _relation_table: ModalityTable
+    _pointers: dict[str, Any]
+    _duplicates: dict[str, int]
+    _constructor_kwargs: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "MultimodalDataset":
+        """Note the arguments of the constructor, from which PyKEEN's cache rebuilds the dataset."""
+        self = super().__new__(cls)
+        bound = inspect.signature(cls.__init__).bind_partial(self, *args, **kwargs)
+        given = dict(list(bound.arguments.items())[1:])
+        for parameter in bound.signature.parameters.values():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                given.update(given.pop(parameter.name, {}))
+        self._constructor_kwargs = given
+        return self
+
+    def __init__(
+        self,
+        path: PathLike | None = None,
+        *,
+        images: PathLike | None = None,
+        image_name: str = "{label}",
+        entities: PathLike | None = None,
+        relations: PathLike | None = None,
+        features: Mapping[str, PathLike] | None = None,
+        missing_rows: Missing = "error",
+        duplicates: Literal["drop", "keep", "error"] = "drop",
+        hold_out: Literal["dev"] | None = None,
+        create_inverse_triples: bool = False,
+    ) -> None:
+        """Initialize the dataset; the files are read at the first use.
+
+        :param path: the folder
+        :param images: the image folder, default: ``images`` in the folder, if it exists
+        :param image_name: how images are called, with ``{label}`` in place of the entity's label
+        :param entities: the entity table, default: ``entities.tsv`` in the folder, if it exists
+        :param relations: the relation table, default: ``relations.tsv`` in the folder, if it exists
+        :param features: feature stores by name, see :data:`FEATURE_NAMES`, default: those in the sub-folder
+            ``features``
+        :param missing_rows: an entity or relation of the triples that has no row in its table is an "error", or
+            "allow" it, as an item without text and image
+        :param duplicates: a triple that comes twice within a split is reported in any case, and the repetition:
+            "drop" it, as PyKEEN does, "keep" it, or "error"
+        :param hold_out: "dev" moves the triples of the relations in ``dev_relations.txt`` from training to validation,
+            for tuning on relations that are unseen then
+        :param create_inverse_triples: whether training has inverse triples
+        :raises DataError: if the folder does not exist or an option is unknown
+        """
+        for name, value, allowed in (
+            ("missing_rows", missing_rows, ("error", "allow")),
+            ("duplicates", duplicates, ("drop", "keep", "error")),
+            ("hold_out", hold_out, ("dev", None)),
+        ):
+            if value not in allowed:
+                raise DataError(f"{name}={value!r} must be one of {allowed}")
+        self.path = _absolute(path)
+        if self.path is not None and not self.path.is_dir():
+            raise DatasetNotFoundError(f"dataset folder {self.path} does not exist or is no folder")
+        self._images = images
+        self._image_name = image_name
+        self._entities = entities
+        self._relations = relations
+        self._features = features
+        self._missing_rows: Missing = missing_rows
+        self._on_duplicates = duplicates
+        self._hold_out = hold_out
+        self._create_inverse_triples = create_inverse_triples
+
+    # ---- locating the files -----------------------------------------------------------------------------------------
+
+    def _folder(self) -> pathlib.Path:
+        """Return the folder with the files."""
+        if self.path is None:
+            raise DatasetNotFoundError(
+                f"{type(self).__name__} needs the folder of the dataset: dataset_kwargs=dict(path=...)"
+            )
+        if not self.path.is_dir():
+            raise DatasetNotFoundError(f"dataset folder {self.path} does not exist any more; give the new one as path")
+        return self.path
+
+    def _image_folder(self, folder: pathlib.Path) -> pathlib.Path | None:
+        """Return the image folder, None if there is none."""
+        default = folder / "images"
+        return _absolute(self._images) or (default if default.is_dir() else None)
+
+    def _table_path(self, folder: pathlib.Path, name: str, given: PathLike | None) -> pathlib.Path | None:
+        path = _absolute(given) or find_file(folder, name)
+        if path is None and name in self.required_tables:
+            raise DataError(f"{folder} lacks the table {name}.tsv")
+        if path is not None and not path.is_file():
+            raise DataError(f"table {path} does not exist")
+        return path
+
+    def _feature_paths(self, folder: pathlib.Path) -> dict[str, str]:
+        if self._features is None:
+            stores = {name: folder / "features" / f"{name}.safetensors" for name in FEATURE_NAMES}
+            return {name: str(path) for name, path in stores.items() if path.is_file()}
+        paths = {name: cast(pathlib.Path, _absolute(path)) for name, path in self._features.items()}
+        for name, path in paths.items():
+            if name not in FEATURE_NAMES:
+                raise DataError(f"features: {name!r} is none of {FEATURE_NAMES}")
+            if not path.is_file():
+                raise DataError(f"the {name} feature store {path} does not exist")
+        return {name: str(path) for name, path in paths.items()}
+
+    def _split_paths(self, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+        """Return the files of the splits; the further test splits are called by what follows ``test-``."""
+        paths = {}
+        for split, stem in SPLIT_FILES.items():
+            path = find_file(folder, stem)
+            if path is not None:
+                paths[split] = path
+            elif split != "validation":
+                raise DataError(f"{folder} lacks {stem}.tsv (or {stem}.txt) with the {split} triples")
+        stems = {path.stem for path in folder.glob("test-*") if path.suffix in SUFFIXES}
+        for stem in sorted(stems):
+            name = stem.removeprefix("test-")
+            if name in SPLIT_FILES:
+                raise DataError(f"{folder / stem}: a further test split cannot be called {name!r}")
+            paths[name] = cast(pathlib.Path, find_file(folder, stem))
+        return paths
+
+    # ---- loading ----------------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        folder = self._folder()
+        paths = self._split_paths(folder)
+        entity_path = self._table_path(folder, "entities", self._entities)
+        relation_path = self._table_path(folder, "relations", self._relations)
+        image_folder = self._image_folder(folder)
+        features = self._feature_paths(folder)
+
+        entities = None if entity_path is None else ModalityTable.load(entity_path)
+        relations = None if relation_path is None else ModalityTable.load(relation_path, kind="relation")
+        known_relations = () if relations is None else relations.labels
+        self._duplicates = {}
+        triples = {
+            split: self._without_duplicates(read_triples(path, known_relations), split=split, path=path)
+            for split, path in paths.items()
+        }
+        for split, path in paths.items():
+            self._check_rows(triples[split], path=path, entities=entities, relations=relations)
+        triples = self._held_out(triples, folder=folder)
+        self._entity_table = _complete(
+            entities,
+            labels={label for split in triples.values() for h, _, t in split for label in (h, t)},
+            kind="entity",
+        )
+        self._relation_table = _complete(
+            relations, labels={r for split in triples.values() for _, r, _ in split}, kind="relation"
+        )
+        if image_folder is not None:
+            self._entity_table = self._entity_table.with_images(image_folder, image_name=self._image_name)
+
+        side_files = {name: folder / name for name in ("candidates.json", "dev_relations.txt", "known_true.tsv")}
+        self._pointers = {
+            "path": str(folder),
+            "entities": entity_path and str(entity_path),
+            "relations": relation_path and str(relation_path),
+            "images": image_folder and str(image_folder),
+            "image_kwargs": {"image_name": self._image_name},
+            "missing_rows": self._missing_rows,
+            "features": features,
+            **{path.stem: str(path) if path.is_file() else None for path in side_files.values()},
+            "digest": _digest(triples, self._entity_table, self._relation_table),
+        }
+        self.metadata = {"multimodal": self._pointers}
+        factories = {split: self._factory(rows, training=split == "training") for split, rows in triples.items()}
+        self._training = factories.pop("training")
+        self._testing = factories.pop("testing")
+        self._validation = factories.pop("validation", None)
+        self._extra = factories
+
+    def _load_validation(self) -> None:
+        """Do nothing: all splits are loaded together, and a dataset without validation triples has none."""
+
+    def _factory(self, triples: Sequence[LabeledTriple], training: bool) -> TriplesFactory:
+        entity_to_id, relation_to_id = self._entity_table.index, self._relation_table.index
+        ids = [(entity_to_id[h], relation_to_id[r], entity_to_id[t]) for h, r, t in triples]
+        return TriplesFactory(
+            mapped_triples=torch.as_tensor(ids, dtype=torch.long).view(-1, 3),
+            entity_to_id=entity_to_id,
+            relation_to_id=relation_to_id,
+            create_inverse_triples=training and self._create_inverse_triples,
+            metadata={"multimodal": self._pointers},
+        )
+
+    def _without_duplicates(
+        self, triples: list[LabeledTriple], split: str, path: pathlib.Path
+    ) -> Sequence[LabeledTriple]:
+        unique = list(dict.fromkeys(triples))
+        repeated = len(triples) - len(unique)
+        self._duplicates[split] = repeated
+        if not repeated:
+            return triples
+        example = next(triple for triple, count in Counter(triples).items() if count > 1)
+        message = f"{path}: {repeated} of {len(triples)} triples repeat an earlier line, for instance {example}"
+        if self._on_duplicates == "error":
+            raise DataError(f"{message}; remove them or pass duplicates='drop'")
+        logger.warning("%s: %s", message, "kept" if self._on_duplicates == "keep" else "each is used once")
+        return triples if self._on_duplicates == "keep" else unique
+
+    def _check_rows(
+        self,
+        triples: Sequence[LabeledTriple],
+        path: pathlib.Path,
+        entities: ModalityTable | None,
+        relations: ModalityTable | None,
+    ) -> None:
+        """Raise an error if a triple has an entity or relation without a row."""
+        if self._missing_rows == "allow":
+            return
+        for kind, table, columns in (("entity", entities, (0, 2)), ("relation", relations, (1,))):
+            if table is None:
+                continue
+            without = dict.fromkeys(t[i] for t in triples for i in columns if t[i] not in table.index)
+            if without:
+                first, more = next(iter(without)), f" (and {len(without) - 1} more)" if len(without) > 1 else ""
+                triple = next(t for t in triples if first in (t[i] for i in columns))
+                raise DataError(
+                    f"{path}: the {kind} {first!r}{more} of the triple {triple} has no row in {table.source}; "
+                    f"add the row (its fields can be empty) or pass missing_rows='allow'"
+                )
+
+    def _held_out(
+        self, triples: dict[str, Sequence[LabeledTriple]], folder: pathlib.Path
+    ) -> dict[str, Sequence[LabeledTriple]]:
+        """Move the triples of the dev relations from training to validation, if asked."""
+        if self._hold_out is None:
+            return triples
+        if "validation" in triples:
+            raise DataError(f"{folder} has validation triples already: hold_out='dev' would mix two kinds of them")
+        dev = set(read_relations(folder / "dev_relations.txt"))
+        seen = {r for _, r, _ in triples["training"]}
+        if unknown := sorted(dev - seen):
+            raise DataError(
+                f"{folder / 'dev_relations.txt'}: the relation {unknown[0]!r} has no training triple to hold out"
+            )
+        return {
+            **triples,
+            "training": [triple for triple in triples["training"] if triple[1] not in dev],
+            "validation": [triple for triple in triples["training"] if triple[1] in dev],
+        }
+
+    def _ensure(self) -> None:
+        if not self._loaded:
+            self._load()
+
+    # ---- what it offers ---------------------------------------------------------------------------------------------
+
+    @property
+    def extra(self) -> Mapping[str, TriplesFactory]:
+        """The further test splits by name: ``test-unseen-entities.tsv`` is ``extra["unseen-entities"]``."""
+        self._ensure()
+        return self._extra
+
+    @property
+    def factories(self) -> dict[str, TriplesFactory]:
+        """All splits by name: training, validation (if there is one), testing, and the further test splits."""
+        self._ensure()
+        named = {"training": self._training, "validation": self._validation, "testing": self._testing}
+        return {**{name: factory for name, factory in named.items() if factory is not None}, **self._extra}
+
+    @property
+    def entity_table(self) -> ModalityTable:
+        """The modalities of the entities, in the order of their ids."""
+        self._ensure()
+        return self._entity_table
+
+    @property
+    def relation_table(self) -> ModalityTable:
+        """The modalities of the relations, in the order of their ids (without PyKEEN's artificial inverses)."""
+        self._ensure()
+        return self._relation_table
+
+    @property
+    def pointers(self) -> Mapping[str, Any]:
+        """What a model needs, as it travels in the factories' metadata: absolute paths and the digest, JSON-able.
+
+        Keys: ``path``, ``entities``, ``relations``, ``images``, ``candidates``, ``dev_relations``, ``known_true``
+        (a path each, or None), ``features`` (name -> path), ``image_kwargs`` (the further arguments of
+        :meth:`~pykeen_mmkg.datasets.tables.ModalityTable.load`), ``missing_rows`` and ``digest``.
+        """
+        self._ensure()
+        return self._pointers
+
+    @property
+    def digest(self) -> str:
+        """A SHA-256 of triples, tables, and names and sizes of images: what identifies the data in a result."""
+        return self.pointers["digest"]
+
+    @property
+    def duplicates(self) -> Mapping[str, int]:
+        """How many lines of each split's file repeat an earlier one."""
+        self._ensure()
+        return self._duplicates
+
+    @property
+    def candidates(self) -> dict[str, list[str]] | None:
+        """The candidate entities per relation from ``candidates.json``, None if there is no such file."""
+        path = self.pointers["candidates"]
+        return path and read_candidates(path, self._entity_table.index, self._relation_table.index)
+
+    @property
+    def dev_relations(self) -> tuple[str, ...] | None:
+        """The relations of ``dev_relations.txt``, None if there is no such file."""
+        path = self.pointers["dev_relations"]
+        return path and read_relations(path)
+
+    @property
+    def known_true(self) -> LongTensor | None:
+        """Further true triples, for filtering only, shape: (m, 3); None if there is no file ``known_true.tsv``.
+
+        Triples with an entity or relation that the dataset does not have are left out: they can filter nothing.
+        """
+        path = self.pointers["known_true"]
+        if path is None:
+            return None
+        entity_to_id, relation_to_id = self._entity_table.index, self._relation_table.index
+        triples = read_triples(pathlib.Path(path), self._relation_table.labels)
+        ids = [
+            (entity_to_id[h], relation_to_id[r], entity_to_id[t])
+            for h, r, t in triples
+            if h in entity_to_id and r in relation_to_id and t in entity_to_id
+        ]
+        if len(ids) < len(triples):
+            logger.info(
+                "%s: %d of %d triples have labels of another graph", path, len(triples) - len(ids), len(triples)
+            )
+        return torch.as_tensor(ids, dtype=torch.long).view(-1, 3)
+
+    def coverage(self) -> Coverage:
+        """Count which entities, relations and triples have which modality, and what is unseen in training."""
+        return measure_coverage(self.factories, self.entity_table, self.relation_table)
+
+    # docstr-coverage: inherited
+    def _summary_rows(self) -> list[tuple[str, int, int, int]]:
+        return [
+            (name.capitalize() if name in SPLIT_FILES else name, f.num_entities, f.num_relations, f.num_triples)
+            for name, f in self.factories.items()
+        ]
+
+    # docstr-coverage: inherited
+    def summary_str(self, title: str | None = None, show_examples: int | None = 5, end: str = "\n") -> str:  # noqa: D102
+        summary = super().summary_str(title=title, show_examples=show_examples, end="\n")
+        repeated = {split: count for split, count in self.duplicates.items() if count}
+        note = f"repeated lines: {repeated}\n" if repeated else ""
+        return f"{summary}{note}{self.coverage().summary()}{end}"
+
+    # ---- PyKEEN's cache ---------------------------------------------------------------------------------------------
+
+    def to_directory_binary(self, path: PathLike) -> None:
+        """Store the dataset in a directory, as PyKEEN's cache does, together with how it was constructed.
+
+        The copy of the triples is for :meth:`pykeen.datasets.base.Dataset.from_directory_binary`; this class itself
+        reads the original files again.
+
+        :param path: the directory
+        """
+        try:
+            self._ensure()
+        except DatasetNotFoundError as error:
+            # PyKEEN's commands instantiate every dataset there is; without files there is nothing to store, and the
+            # error comes up where the triples are used
+            logger.warning("not cached: %s", error)
+            return
+        path = pathlib.Path(path)
+        state = {"kwargs": _jsonable(self._constructor_kwargs), "digest": self.digest}
+        write_text(path / CACHE_FILE, json.dumps(state, indent=1))
+        super().to_directory_binary(path)
+
+    @classmethod
+    def from_directory_binary(cls, path: PathLike) -> Dataset:
+        """Rebuild the dataset from where its files are, whatever they hold by now.
+
+        Relative paths are relative to the present working directory, as they were for the first call.
+
+        :param path: the directory, as written by :meth:`to_directory_binary`
+        :returns: a dataset of this class
+        :raises DataError: if the directory was not written by it, or the files are gone
+        """
+        path = pathlib.Path(path)
+        try:
+            state = json.loads((path / CACHE_FILE).read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError):
+            raise DataError(f"{path} is no stored {cls.__name__}, or it is incomplete: delete the directory") from None
+        try:
+            dataset = cls(**state["kwargs"])
+            dataset._ensure()
+        except MultimodalError as error:
+            raise type(error)(f"{error} (the cached dataset {path} refers to it)") from error
+        if dataset.digest != state["digest"]:
+            logger.warning("the files of %s have changed since they were cached; they were read anew", dataset.path)
+            dataset.to_directory_binary(path)
+        return dataset
+
+
+def _complete(table: ModalityTable | None, labels: set[str], kind: Literal["entity", "relation"]) -> ModalityTable:
+    """Order a table by label and give a row to the labels that have none."""
+    if table is None:
+        return ModalityTable.from_labels(sorted(labels), kind=kind, source=f"the triples (no {kind} table)")
+    return table.align(sorted(labels.union(table.labels)), missing="allow")
+
+
+def _digest(triples: Mapping[str, Sequence[LabeledTriple]], *tables: ModalityTable) -> str:
+    sha = hashlib.sha256()
+    for split in sorted(triples):
+        sha.update(json.dumps([split, *sorted(triples[split])]).encode())
+    for table in tables:
+        sha.update(table.digest.encode())
+    return sha.hexdigest()

@@ -1,0 +1,173 @@
+"""Import the pickled features that research code is published with, without running what a pickle can hold.
+
+A pickle is a program. This reader knows dictionaries, lists, strings and numbers, and of all functions only those by
+which NumPy arrays of numbers are rebuilt; and even these it replaces by its own, which look at plain bytes. Whatever
+else a pickle names is refused before it is looked up.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import pickle
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+
+from ..errors import FeatureError
+from .store import FeatureStore
+
+__all__ = [
+    "import_pickle",
+]
+
+#: The types of numbers that are read: floats and integers of any width, and booleans
+NUMBERS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
+
+
+def import_pickle(
+    path: str | pathlib.Path, modality: str = "features", provenance: Mapping[str, str] | None = None
+) -> FeatureStore:
+    """Import a pickled dictionary of vectors, as the official VL-KGE repository publishes them.
+
+    :param path:
+        the pickle: a dictionary from labels to vectors, which are lists of numbers or NumPy arrays; None is a missing
+        vector. Labels that are no strings are turned into strings.
+    :param modality:
+        the name of the modality
+    :param provenance:
+        where the vectors came from, as plain strings
+    :returns:
+        a store, to be saved with :meth:`pykeen_mmkg.features.FeatureStore.save`
+    :raises FeatureError:
+        if the file is missing or no such pickle, or if it names anything that is not a number
+    """
+    path = pathlib.Path(path).expanduser()
+    try:
+        with path.open("rb") as file:
+            content = _Reader(file).load()
+    except FeatureError as error:
+        raise FeatureError(f"{path} is not read: {error}") from None
+    except FileNotFoundError:
+        raise FeatureError(f"There is no feature file at {path}.") from None
+    # a broken pickle raises almost anything
+    except Exception as error:
+        raise FeatureError(f"{path} is no pickled dictionary of vectors ({type(error).__name__}: {error}).") from error
+    if not isinstance(content, dict):
+        raise FeatureError(f"{path} holds no dictionary from labels to vectors, but a {type(content).__name__}.")
+    rows = {}
+    for label, value in content.items():
+        if not isinstance(label, str | int):
+            raise FeatureError(f"{path} has a label of the type {type(label).__name__}: {label!r}.")
+        rows[str(label)] = None if value is None else _vector(value, where=f"{path}, {label!r}")
+    sizes = {len(row) for row in rows.values() if row is not None}
+    if len(sizes) != 1 or len(rows) != len(content):
+        raise FeatureError(
+            f"{path} needs distinct labels, and vectors of one dimension, but has the dimensions {sizes}."
+        )
+    (dim,) = sizes
+    vectors = np.stack([np.zeros(dim, np.float32) if row is None else row for row in rows.values()])
+    mask = torch.tensor([row is not None for row in rows.values()])
+    return FeatureStore.from_tensors(rows, torch.from_numpy(vectors), mask, modality=modality, provenance=provenance)
+
+
+def _vector(value: object, where: str) -> np.ndarray:
+    """Turn a list of numbers, or an array with one axis longer than one, into a vector."""
+    try:
+        value = _array(value)
+    except (FeatureError, ValueError, TypeError, OverflowError) as error:
+        raise FeatureError(f"{where}: no vector of numbers ({error}).") from None
+    if value.size == 0 or value.size != max(value.shape, default=1):
+        raise FeatureError(f"{where}: no vector, but an array of the shape {value.shape}.")
+    with np.errstate(over="ignore"):  # infinity is reported by the store
+        return value.reshape(-1).astype(np.float32)
+
+
+def _array(value: object) -> np.ndarray:
+    """Turn what stands for an array, or a list of numbers, into an array."""
+    if hasattr(value, "as_array"):
+        return value.as_array()
+    if isinstance(value, list | tuple):
+        while len(value) == 1 and isinstance(value[0], list | tuple):
+            value = value[0]
+        numbers = [v.as_array().item() if hasattr(v, "as_array") and v.as_array().size == 1 else v for v in value]
+        if not all(isinstance(v, int | float) for v in numbers):
+            raise FeatureError("it holds something that is no number")
+        return np.array(numbers, dtype=np.float64)
+    raise FeatureError(f"it is of the type {type(value).__name__}")
+
+
+class _Reader(pickle.Unpickler):
+    """An unpickler that rebuilds arrays of numbers, and nothing else."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+
+        # made anew for each file, so that no file can change what the next one meets
+
+        class DType:
+            """Stands for numpy.dtype: a name of a type, and the order of its bytes."""
+
+            def __init__(self, name: str, *_: object) -> None:
+                if not isinstance(name, str) or name not in NUMBERS:
+                    raise FeatureError(f"it holds an array of {name!r}, but only numbers are read.")
+                self.name, self.order = name, "<"
+
+            def __setstate__(self, state: tuple) -> None:
+                self.order = ">" if state[1] == ">" else "<"
+
+            def as_dtype(self) -> np.dtype:
+                return np.dtype(self.order + self.name)
+
+        class Array:
+            """Stands for numpy.ndarray: a shape, a type and bytes."""
+
+            shape: tuple[int, ...] = (0,)
+            data: bytes | bytearray = b""
+            dtype: DType | None = None
+            fortran = False
+
+            def __setstate__(self, state: tuple) -> None:
+                _, self.shape, self.dtype, self.fortran, self.data = state
+
+            def as_array(self) -> np.ndarray:
+                if not isinstance(self.dtype, DType) or not isinstance(self.data, bytes | bytearray | memoryview):
+                    raise FeatureError("it holds an array of something else than numbers")
+                flat = np.frombuffer(self.data, dtype=self.dtype.as_dtype())
+                return flat.reshape(self.shape, order="F" if self.fortran else "C")
+
+        def reconstruct(kind: object, shape: object, code: object) -> Array:
+            return Array()
+
+        def scalar(dtype: DType, data: bytes) -> Array:
+            result = Array()
+            result.shape, result.dtype, result.data = (), dtype, data
+            return result
+
+        def from_buffer(data: bytes, dtype: DType, shape: tuple[int, ...], order: str) -> Array:
+            result = Array()
+            result.shape, result.dtype, result.data = shape, dtype, bytes(data)
+            result.fortran = order == "F"
+            return result
+
+        self._known: dict[tuple[str, str], Any] = {("numpy", "ndarray"): Array, ("numpy", "dtype"): DType}
+        for core in ("numpy.core", "numpy._core"):  # before and since NumPy 2
+            self._known[f"{core}.multiarray", "_reconstruct"] = reconstruct
+            self._known[f"{core}.multiarray", "scalar"] = scalar
+            self._known[f"{core}.numeric", "_frombuffer"] = from_buffer
+        # bytes in a pickle of protocol 2
+        self._known["_codecs", "encode"] = lambda text, encoding="latin1": str(text).encode("latin1")
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self._known[module, name]
+        except KeyError:
+            raise FeatureError(
+                f"it names {module}.{name}, but only numbers, lists, dictionaries and NumPy arrays of numbers are "
+                "read, since a pickle can run any program. Convert it where you trust it, and save it with "
+                "FeatureStore.from_tensors(labels, vectors).save(path)."
+            ) from None
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        raise FeatureError("it refers to objects outside of the file.")

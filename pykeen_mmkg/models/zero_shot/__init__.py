@@ -1,0 +1,1 @@
+"""Models for relations without training triples, known by their description."""

@@ -1,0 +1,290 @@
+"""Unseen relations from the evidence in the training graph: links, paths, profiles and texts."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from class_resolver import OptionalKwargs
+from docdata import parse_docdata
+from pykeen.losses import InfoNCELoss, Loss
+from pykeen.models.nbase import _NewAbstractModel
+from pykeen.triples import CoreTriplesFactory
+from pykeen.typing import FloatTensor, InductiveMode, LongTensor
+from torch import nn
+
+from ...errors import DataError, MultimodalError
+from ...modalities import TEXTUAL, ModalitySources, labels_of
+from ...nn.zero_shot.evidence import EVIDENCE, EvidenceGraph, PairEvidence, nearest_texts, score_grid
+from ...nn.zero_shot.words import WordOverlap
+from ..loss import OwnLossMixin
+from .descriptions import DescribedRelationsMixin, centered
+
+__all__ = ["RelEvidence"]
+
+
+@parse_docdata
+class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
+    """Scores a triple by the evidence of the training graph, read in the light of the relation's description.
+
+    See :class:`.PairEvidence` for the formula. A relation's own triples never count as evidence
+    for it, neither in training nor afterwards, so that every relation is treated as an unseen one, and a relation can
+    be added by its description alone (:meth:`add_relation`). There are no embeddings; what is trained is shared by all
+    relations, and small.
+
+    It learns to rank tails: train it with :class:`~pykeen_mmkg.training.episodic.EpisodicTrainingLoop` (some hundred
+    batches suffice), whose triples share their competitors, or with PyKEEN's sLCWA loop and many negatives.
+
+    ---
+    name: RelEvidence
+    citation:
+        author: Zhu
+        year: 2021
+        link: https://arxiv.org/abs/2106.06935
+        arxiv: 2106.06935
+    """
+
+    #: The default strategy for optimizing the model's hyper-parameters
+    hpo_default: ClassVar[Mapping[str, Any]] = dict(
+        num_weights=dict(type=int, low=4, high=16, q=4),
+        rank=dict(type=int, low=8, high=48, q=8),
+        dropout=dict(type=float, low=0.0, high=0.6, q=0.1),
+    )
+    #: The default loss function class: the cross entropy of the answer among its negatives
+    loss_default: ClassVar[type[Loss]] = InfoNCELoss
+    #: The default parameters for the default loss function class
+    loss_default_kwargs: ClassVar[Mapping[str, Any]] = dict(margin=0.0, log_adversarial_temperature=0.0)
+
+    #: how many links and scores are held at a time when nothing is trained
+    chunk_size: int = 1_500_000
+
+    turn: LongTensor
+
+    def __init__(
+        self,
+        *,
+        triples_factory: CoreTriplesFactory,
+        encoder: str | None = None,
+        encoder_kwargs: OptionalKwargs = None,
+        entities: str | None = None,
+        relations: str | None = None,
+        features: Mapping[str, Any] | None = None,
+        store: str | None = None,
+        unseen: Sequence[str] | None = None,
+        evidence: Sequence[str] | None = None,
+        similar_texts: int = 20,
+        num_weights: int = 8,
+        rank: int = 24,
+        hidden_dim: int = 48,
+        dropout: float = 0.3,
+        use_head: bool = True,
+        num_members: int = 2,
+        prior: float = 0.3,
+        **kwargs,
+    ) -> None:
+        """Initialize the model.
+
+        :param triples_factory: the training triples; sources that its metadata names need not be given again
+        :param encoder: the encoder of texts that have no features yet, see :func:`~pykeen_mmkg.encoders.make_encoder`
+        :param encoder_kwargs: keyword arguments of the encoder
+        :param entities: path of the table of the entities; without one there is no evidence from words
+        :param relations: path of the table of the relations
+        :param features: paths of feature files, with the keys ``textual`` and ``relation_textual``
+        :param store: the folder in which what is encoded is kept
+        :param unseen: labels of relations that must not have a training triple; one that has is an error
+        :param evidence: which of ``profile``, ``links``, ``paths``, ``text`` and ``words`` to use; by default all
+        :param similar_texts: to how many entities of the most similar text an entity is linked, 0 for none
+        :param num_weights: the number of weights of a relation for each kind of evidence
+        :param rank: the dimension to which text vectors are projected
+        :param hidden_dim: the width of the hidden layers
+        :param dropout: the dropout of hidden layers and projected texts
+        :param use_head: whether the weights of relations depend on the head of the query
+        :param num_members: the number of scorers, whose scores are averaged. They are trained in turn, a batch each, so
+            that this many times as many batches are needed. What a few hundred relations teach about others depends on
+            chance, and averages out
+        :param prior: the weight of a relation-blind score, see :class:`.PairEvidence`
+        :param kwargs: keyword arguments of :class:`pykeen.models.Model`
+        :raises DataError: if a relation has no description, or unseen ones cannot be told apart
+        """
+        super().__init__(triples_factory=triples_factory, **kwargs)
+        sources = ModalitySources.from_factory(
+            triples_factory,
+            entities=entities,
+            relations=relations,
+            features=features,
+            encoder=encoder,
+            encoder_kwargs=encoder_kwargs,
+            store=store,
+        )
+        names = labels_of(triples_factory, "entity")
+        described = self._described(triples_factory, sources, unseen)
+        texts, mask = sources.gather("entity", TEXTUAL, names).lookup(names)
+        if texts.shape[-1] != described.vectors.shape[-1]:
+            raise DataError(
+                f"The texts of entities have {texts.shape[-1]} dimensions, those of relations "
+                f"{described.vectors.shape[-1]}: they must come from the same encoder."
+            )
+        texts, _ = centered(texts.float(), mask)
+        self._remember_encoder(encoder, encoder_kwargs)
+        self.described = described
+        evidence = tuple(EVIDENCE if evidence is None else evidence)
+        words = None
+        if "words" in evidence and sources.entities is not None:
+            table = sources.table("entity", names)
+            words = WordOverlap(table.names, table.descriptions)
+        graph = EvidenceGraph(
+            triples_factory.mapped_triples,
+            num_entities=triples_factory.num_entities,
+            num_relations=triples_factory.real_num_relations,
+            similar=nearest_texts(texts, mask, similar_texts) if similar_texts and "paths" in evidence else None,
+        )
+        if num_members < 1:
+            raise MultimodalError(f"num_members must be at least 1; got {num_members}.")
+        self.members = nn.ModuleList(
+            PairEvidence(
+                graph,
+                entities=texts,
+                relations=described.vectors,
+                words=words,
+                evidence=evidence,
+                num_weights=num_weights,
+                rank=rank,
+                hidden_dim=hidden_dim,
+                dropout=dropout,
+                use_head=use_head,
+                prior=prior,
+            )
+            for _ in range(num_members)
+        )
+        self.register_buffer("turn", torch.zeros((), dtype=torch.long))
+        self.reset_parameters_()
+
+    @property
+    def scorer(self) -> PairEvidence:
+        """The first member."""
+        member = self.members[0]
+        assert isinstance(member, PairEvidence)
+        return member
+
+    # docstr-coverage: inherited
+    def post_parameter_update(self) -> None:  # noqa: D102
+        super().post_parameter_update()
+        if self.training:
+            self.turn += 1
+
+    # docstr-coverage: inherited
+    def _get_entity_len(self, *, mode: InductiveMode | None) -> int:
+        return self.num_entities
+
+    # docstr-coverage: inherited
+    def collect_regularization_term(self):  # noqa: D102
+        return torch.zeros((), device=self.device)
+
+    def _chunks(self, heads: LongTensor, query: LongTensor, tails: LongTensor) -> Iterator[slice]:
+        """Cut the triples, sorted by query, so that a chunk has a bounded number of links."""
+        pointer = self.scorer.graph.pointer
+        wide = 8 * self.scorer.graph.num_relations
+        cost = pointer[tails + 1] - pointer[tails] + 8
+        fresh = torch.ones_like(query)
+        fresh[1:] = (query[1:] != query[:-1]).long()
+        cost = cost + fresh * (wide + (pointer[heads + 1] - pointer[heads])[query])
+        part = cost.cumsum(0) // self.chunk_size
+        start = 0
+        for length in part.unique_consecutive(return_counts=True)[1].tolist():
+            yield slice(start, start + length)
+            start += length
+
+    def _inside(self, relations: LongTensor) -> LongTensor:
+        """Return relations as the graph knows them: one that was added has no triple in it, and becomes -1."""
+        return torch.where(relations < self.scorer.graph.num_relations, relations, -1)
+
+    def _active(self) -> list[PairEvidence]:
+        """Return the members that score: all, or while training the one whose turn it is."""
+        members = [member for member in self.members if isinstance(member, PairEvidence)]
+        return [members[int(self.turn) % len(members)]] if self.training else members
+
+    def _mean(self, *args: LongTensor | FloatTensor) -> FloatTensor:
+        return torch.stack([member(*args) for member in self._active()]).mean(0)
+
+    def _score(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> FloatTensor:
+        """Score triples given by columns of the same shape ``(m,)``."""
+        if not len(tails):
+            return self.scorer.damping.new_zeros(0)
+        pairs, query = torch.stack([heads, relations], dim=-1).unique(dim=0, return_inverse=True)
+        inside = self._inside(pairs[:, 1])
+        if self.training or torch.is_grad_enabled():
+            return self._mean(pairs[:, 0], inside, self.described(pairs[:, 1]), query, tails)
+        order = query.argsort(stable=True)
+        query, tails = query[order], tails[order]
+        result = self.scorer.damping.new_empty(len(tails))
+        for part in self._chunks(pairs[:, 0], query, tails):
+            own, local = query[part].unique_consecutive(return_inverse=True)
+            scores = self._mean(pairs[own, 0], inside[own], self.described(pairs[own, 1]), local, tails[part])
+            result[order[part]] = scores
+        return result
+
+    def _score_tails(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> FloatTensor:
+        """Score the same tails for all queries."""
+        if not len(heads) or not len(tails):
+            return self.scorer.damping.new_zeros(len(heads), len(tails))
+        pairs, inverse = torch.stack([relations, heads], dim=-1).unique(dim=0, return_inverse=True)
+        relation, head = pairs.unbind(-1)
+        # what is trained is kept for the gradients whatever the cuts, and the statistics are to be of whole batches
+        limit = sys.maxsize if torch.is_grad_enabled() else self.chunk_size
+        inside, texts = self._inside(relation), self.described(relation)
+        return score_grid(self._active(), head, inside, texts, tails, limit)[inverse]
+
+    def _score_all(self, columns: Mapping[int, LongTensor], target: int, ids: LongTensor | None, n: int) -> FloatTensor:
+        """Score all (or the given) choices for the column `target`."""
+        batch = len(next(iter(columns.values())))
+        if ids is None:
+            ids = torch.arange(n, device=self.device)
+        if target == 2 and ids.ndim == 1:
+            return self._score_tails(columns[0], columns[1], ids)
+        if ids.ndim == 1:
+            ids = ids.expand(batch, -1)
+        full = {key: value[:, None].expand_as(ids).reshape(-1) for key, value in columns.items()}
+        full[target] = ids.reshape(-1)
+        return self._score(full[0], full[1], full[2]).view(ids.shape)
+
+    # docstr-coverage: inherited
+    def score_hrt(self, hrt_batch: LongTensor, *, mode: InductiveMode | None = None) -> FloatTensor:  # noqa: D102
+        heads, relations, tails = hrt_batch.unbind(-1)
+        return self._score(heads, relations, tails)[:, None]
+
+    # docstr-coverage: inherited
+    def score_t(  # noqa: D102
+        self,
+        hr_batch: LongTensor,
+        *,
+        slice_size: int | None = None,
+        mode: InductiveMode | None = None,
+        tails: LongTensor | None = None,
+    ) -> FloatTensor:
+        return self._score_all({0: hr_batch[:, 0], 1: hr_batch[:, 1]}, 2, tails, self.num_entities)
+
+    # docstr-coverage: inherited
+    def score_h(  # noqa: D102
+        self,
+        rt_batch: LongTensor,
+        *,
+        slice_size: int | None = None,
+        mode: InductiveMode | None = None,
+        heads: LongTensor | None = None,
+    ) -> FloatTensor:
+        return self._score_all({1: rt_batch[:, 0], 2: rt_batch[:, 1]}, 0, heads, self.num_entities)
+
+    # docstr-coverage: inherited
+    def score_r(  # noqa: D102
+        self,
+        ht_batch: LongTensor,
+        *,
+        slice_size: int | None = None,
+        mode: InductiveMode | None = None,
+        relations: LongTensor | None = None,
+    ) -> FloatTensor:
+        return self._score_all({0: ht_batch[:, 0], 2: ht_batch[:, 1]}, 1, relations, self.num_relations)
+
+    # docstr-coverage: inherited
+    def get_grad_params(self) -> Iterable[nn.Parameter]:  # noqa: D102
+        return (p for p in self.members.parameters() if p.requires_grad)

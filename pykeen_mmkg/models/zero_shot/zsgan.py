@@ -1,0 +1,293 @@
+"""ZSGAN: relation vectors generated from descriptions, compared with the vectors of entity pairs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from class_resolver import OptionalKwargs
+from docdata import parse_docdata
+from pykeen.losses import Loss, MarginRankingLoss
+from pykeen.models.nbase import ERModel
+from pykeen.nn.modules import Interaction, TransEInteraction
+from pykeen.nn.representation import Embedding, Representation
+from pykeen.triples import CoreTriplesFactory
+from pykeen.typing import BoolTensor, FloatTensor, HintOrType, InductiveMode, LongTensor
+from torch import nn
+
+from ...modalities import ModalitySources
+from ...nn.zero_shot.generator import SelfTrained
+from ...nn.zero_shot.pair_learner import PairLearner
+from ..loss import OwnLossMixin
+from .descriptions import DescribedRelations, DescribedRelationsMixin, seen_mask
+
+__all__ = ["ZSGAN", "PairScoredModel"]
+
+
+class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, ERModel):
+    """Seen relations are scored by an interaction, unseen ones by the pair they would have to look like.
+
+    The vectors of entities and seen relations are trained by the loop; the extractor of pairs and the generator train
+    themselves (:class:`.PairLearner`), after each step of any loop of PyKEEN or, better, in
+    epochs of their own (:class:`~pykeen_mmkg.training.twophase.TwoPhaseTrainingLoop`).
+    """
+
+    seen: BoolTensor
+
+    def __init__(
+        self,
+        *,
+        triples_factory: CoreTriplesFactory,
+        described: DescribedRelations,
+        encoder: Any,
+        encoder_kwargs: OptionalKwargs,
+        interaction: HintOrType[Interaction],
+        interaction_kwargs: OptionalKwargs,
+        entity_representations: Representation,
+        relation_representations: Representation,
+        pair_dim: int,
+        pair_kwargs: OptionalKwargs,
+        learner_kwargs: OptionalKwargs,
+        **kwargs,
+    ) -> None:
+        """Initialize the model.
+
+        :param triples_factory: the training triples
+        :param described: the descriptions of the relations
+        :param encoder: the encoder of descriptions
+        :param encoder_kwargs: its keyword arguments
+        :param interaction: the interaction of seen relations
+        :param interaction_kwargs: its keyword arguments
+        :param entity_representations: the vectors of entities
+        :param relation_representations: the vectors of seen relations
+        :param pair_dim: the dimension of pairs
+        :param pair_kwargs: keyword arguments of the pair learner
+        :param learner_kwargs: keyword arguments of its generator
+        :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
+        """
+        super().__init__(
+            triples_factory=triples_factory,
+            interaction=interaction,
+            interaction_kwargs=interaction_kwargs,
+            entity_representations=entity_representations,
+            relation_representations=relation_representations,
+            **kwargs,
+        )
+        self._remember_encoder(encoder, encoder_kwargs)
+        self.described = described
+        self.register_buffer("seen", seen_mask(triples_factory), persistent=False)
+        self.pairs = PairLearner(
+            triples_factory.mapped_triples,
+            num_entities=triples_factory.num_entities,
+            entity_dim=int(entity_representations.shape[0]),
+            seen=self.seen,
+            text_dim=described.vectors.shape[-1],
+            dim=pair_dim,
+            **(pair_kwargs or {}),
+            learner_kwargs=learner_kwargs,
+        )
+        self.pairs.sources = self._frozen
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.pairs.sources = self._frozen
+
+    def _frozen(self) -> tuple[FloatTensor, FloatTensor]:
+        """Return the vectors of entities and the texts of relations as they are."""
+        entities = self.entity_representations[0]
+        training = entities.training
+        entities.eval()
+        vectors = entities(None).detach().clone()
+        entities.train(training)
+        return vectors, self.described.vectors
+
+    # docstr-coverage: inherited
+    def get_grad_params(self) -> Iterable[nn.Parameter]:  # noqa: D102
+        own = {id(p) for module in self.modules() if isinstance(module, SelfTrained) for p in module.parameters()}
+        return (p for p in self.parameters() if p.requires_grad and id(p) not in own)
+
+    def _is_seen(self, relations: LongTensor) -> BoolTensor:
+        inside = relations < len(self.seen)
+        return inside & self.seen[torch.where(inside, relations, 0)]
+
+    def _aims(self, relations: LongTensor) -> FloatTensor:
+        """Return what pairs of each relation are compared with; shape: ``(b, dim)``."""
+        own, inverse = relations.unique(return_inverse=True)
+        return self.pairs.aims(self.described(own))[inverse]
+
+    # docstr-coverage: inherited
+    def score_hrt(self, hrt_batch: LongTensor, *, mode: InductiveMode | None = None) -> FloatTensor:  # noqa: D102
+        seen = self._is_seen(hrt_batch[:, 1])
+        if bool(seen.all()):
+            return super().score_hrt(hrt_batch, mode=mode)
+        result = torch.empty(len(hrt_batch), 1, device=hrt_batch.device)
+        if bool(seen.any()):
+            result[seen] = super().score_hrt(hrt_batch[seen], mode=mode)
+        heads, relations, tails = hrt_batch[~seen].unbind(-1)
+        result[~seen] = self.pairs.scores(heads, self._aims(relations), tails)[:, None].to(result)
+        return result
+
+    # docstr-coverage: inherited
+    def score_t(  # noqa: D102
+        self,
+        hr_batch: LongTensor,
+        *,
+        slice_size: int | None = None,
+        mode: InductiveMode | None = None,
+        tails: LongTensor | None = None,
+    ) -> FloatTensor:
+        seen = self._is_seen(hr_batch[:, 1])
+        known = super().score_t
+        return self._mixed(
+            seen, hr_batch, tails, lambda b, t: known(b, slice_size=slice_size, mode=mode, tails=t), "tail"
+        )
+
+    # docstr-coverage: inherited
+    def score_h(  # noqa: D102
+        self,
+        rt_batch: LongTensor,
+        *,
+        slice_size: int | None = None,
+        mode: InductiveMode | None = None,
+        heads: LongTensor | None = None,
+    ) -> FloatTensor:
+        seen = self._is_seen(rt_batch[:, 0])
+        known = super().score_h
+        return self._mixed(
+            seen, rt_batch, heads, lambda b, h: known(b, slice_size=slice_size, mode=mode, heads=h), "head"
+        )
+
+    def _mixed(self, seen: BoolTensor, batch: LongTensor, ids: LongTensor | None, known: Any, side: str) -> FloatTensor:
+        """Score rows of seen relations by the interaction, the others by pairs."""
+        if bool(seen.all()):
+            return known(batch, ids)
+        every = torch.arange(self.num_entities, device=batch.device) if ids is None else ids
+        result = torch.empty(len(batch), every.shape[-1], device=batch.device)
+        if bool(seen.any()):
+            result[seen] = known(batch[seen], ids if ids is None or ids.ndim == 1 else ids[seen])
+        one, relations = batch[~seen].unbind(-1) if side == "tail" else batch[~seen].flip(-1).unbind(-1)
+        aims = self._aims(relations)
+        if every.ndim == 1:
+            made = self.pairs.extractor.cosines(one, every, aims, side)
+        else:
+            rows = zip(one, every[~seen], aims, strict=True)
+            made = torch.cat([self.pairs.extractor.cosines(o[None], e, a[None], side) for o, e, a in rows])
+        result[~seen] = made.to(result)
+        return result
+
+    # docstr-coverage: inherited
+    def score_r(  # noqa: D102
+        self,
+        ht_batch: LongTensor,
+        *,
+        slice_size: int | None = None,
+        mode: InductiveMode | None = None,
+        relations: LongTensor | None = None,
+    ) -> FloatTensor:
+        if relations is None:
+            relations = torch.arange(self.num_relations, device=ht_batch.device)
+        if relations.ndim == 1 and bool(self._is_seen(relations).all()):
+            return super().score_r(ht_batch, slice_size=slice_size, mode=mode, relations=relations)
+        every = relations.expand(len(ht_batch), -1) if relations.ndim == 1 else relations
+        heads, tails = (ht_batch[:, i, None].expand_as(every) for i in (0, 1))
+        triples = torch.stack([heads, every, tails], dim=-1).reshape(-1, 3)
+        return self.score_hrt(triples, mode=mode).view(every.shape)
+
+
+@parse_docdata
+class ZSGAN(PairScoredModel):
+    """ZSGAN [qin2020]_: plain embeddings, the extractor of pairs, and a generator with discriminator.
+
+    ---
+    name: ZSGAN
+    citation:
+        author: Qin
+        year: 2020
+        link: https://arxiv.org/abs/2001.02332
+        arxiv: 2001.02332
+        github: Panda0406/Zero-shot-knowledge-graph-relational-learning
+    """
+
+    #: The default strategy for optimizing the model's hyper-parameters
+    hpo_default: ClassVar[Mapping[str, Any]] = dict(
+        embedding_dim=dict(type=int, low=50, high=250, q=50),
+        pivot=dict(type=float, low=0.5, high=8.0),
+    )
+    #: The default loss function class
+    loss_default: ClassVar[type[Loss]] = MarginRankingLoss
+    #: The default parameters for the default loss function class
+    loss_default_kwargs: ClassVar[Mapping[str, Any]] = dict(margin=3.0, reduction="mean")
+
+    def __init__(
+        self,
+        *,
+        triples_factory: CoreTriplesFactory,
+        embedding_dim: int = 200,
+        interaction: HintOrType[Interaction] = None,
+        interaction_kwargs: OptionalKwargs = None,
+        encoder: str | None = None,
+        encoder_kwargs: OptionalKwargs = None,
+        relations: str | None = None,
+        features: Mapping[str, Any] | None = None,
+        store: str | None = None,
+        unseen: Sequence[str] | None = None,
+        adversarial: bool = True,
+        noise_dim: int = 15,
+        pivot: float = 3.0,
+        critic_steps: int = 5,
+        pair_dim: int = 200,
+        extractor_steps: int = 10_000,
+        pair_kwargs: OptionalKwargs = None,
+        learner_kwargs: OptionalKwargs = None,
+        **kwargs,
+    ) -> None:
+        """Initialize the model.
+
+        :param triples_factory: the training triples; sources that its metadata names need not be given again
+        :param embedding_dim: the dimension of entities and relations
+        :param interaction: the interaction of seen relations, by default TransE
+        :param interaction_kwargs: its keyword arguments
+        :param encoder: the encoder of descriptions without features, see :func:`~pykeen_mmkg.encoders.make_encoder`
+        :param encoder_kwargs: its keyword arguments
+        :param relations: path of the table of the relations
+        :param features: paths of feature files, with the key ``relation_textual``
+        :param store: the folder in which what is encoded is kept
+        :param unseen: labels of relations that must not have a training triple; one that has is an error
+        :param adversarial: whether there is a discriminator; without one, the pivot is all that is trained by
+        :param noise_dim: the dimension of the noise, 0 for none
+        :param pivot: the weight of the distance from the centroid of a relation
+        :param critic_steps: the discriminator's steps for one of the generator
+        :param pair_dim: the dimension of pairs
+        :param extractor_steps: the number of steps of the extractor, before those of the generator
+        :param pair_kwargs: further keyword arguments of :class:`.PairLearner`
+        :param learner_kwargs: further keyword arguments of :class:`.GenerativeLearner`
+        :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
+        """
+        sources = ModalitySources.from_factory(
+            triples_factory,
+            relations=relations,
+            features=features,
+            encoder=encoder,
+            encoder_kwargs=encoder_kwargs,
+            store=store,
+        )
+        interaction_kwargs = dict(p=1) if interaction is None and interaction_kwargs is None else interaction_kwargs
+        super().__init__(
+            triples_factory=triples_factory,
+            described=self._described(triples_factory, sources, unseen),
+            encoder=encoder,
+            encoder_kwargs=encoder_kwargs,
+            interaction=interaction or TransEInteraction,
+            interaction_kwargs=interaction_kwargs,
+            entity_representations=Embedding(max_id=triples_factory.num_entities, shape=embedding_dim),
+            relation_representations=Embedding(max_id=triples_factory.num_relations, shape=embedding_dim),
+            pair_dim=pair_dim,
+            pair_kwargs=dict(extractor_steps=extractor_steps, **(pair_kwargs or {})),
+            learner_kwargs=dict(
+                adversarial=adversarial,
+                noise_dim=noise_dim,
+                pivot=pivot,
+                critic_steps=critic_steps,
+                **(learner_kwargs or {}),
+            ),
+            **kwargs,
+        )

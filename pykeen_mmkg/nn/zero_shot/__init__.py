@@ -1,0 +1,1 @@
+"""The parts of the models for unseen relations: evidence in the graph, generators, extractors of entity pairs."""

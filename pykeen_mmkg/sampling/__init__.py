@@ -1,0 +1,1 @@
+"""Negative samplers and filterers of known triples."""

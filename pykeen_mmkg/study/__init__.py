@@ -1,0 +1,5 @@
+"""Studies: models x ablations x seeds from one configuration, resumable, as one table."""
+
+from .study import Study, StudyError
+
+__all__ = ["Study", "StudyError"]

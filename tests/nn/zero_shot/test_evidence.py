@@ -1,0 +1,206 @@
+"""The evidence of the training graph against loops over its triples."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from pykeen_mmkg.errors import MultimodalError
+from pykeen_mmkg.nn.zero_shot.evidence import (
+    EVIDENCE,
+    EvidenceGraph,
+    PairEvidence,
+    RunningNorm,
+    nearest_texts,
+    score_grid,
+)
+from pykeen_mmkg.nn.zero_shot.words import WordOverlap
+
+N, R, D = 7, 3, 5
+
+
+def _texts(n: int, seed: int) -> torch.Tensor:
+    return functional.normalize(torch.randn(n, D, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+def _module(triples: torch.Tensor, similar: torch.Tensor | None = None, **kwargs: object) -> PairEvidence:
+    torch.manual_seed(0)
+    graph = EvidenceGraph(triples, N, R, similar)
+    kwargs = {"num_weights": 2, "rank": 3, "hidden_dim": 4, **kwargs}
+    return PairEvidence(graph, _texts(N, 1), _texts(R, 2), **kwargs).eval()  # type: ignore[arg-type]
+
+
+triple = st.tuples(st.integers(0, N - 1), st.integers(0, R - 1), st.integers(0, N - 1))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(triple, min_size=1, max_size=25), triple)
+def test_links_paths_and_profiles_are_sums_over_triples(rows: list, asked: tuple) -> None:
+    """Each kind of evidence is the sum over triples that its formula says, without those of the asked relation."""
+    triples = torch.tensor(rows)
+    module = _module(triples, evidence=["profile", "links", "paths"])
+    h, r, t = asked
+    ids = torch.tensor([h]), torch.tensor([r])
+    texts = module.relations[ids[1]]
+    with torch.no_grad():
+        weight, share = module._weights(*ids, texts)
+        features = module.features(*ids, texts, torch.tensor([0]), torch.tensor([t]))[0]
+    k = module.k
+    profile, link, first, second = weight[0].split(k, dim=-1)
+    known = {row for row in rows if row[1] != r}
+    # an entity's links: (neighbour, directed relation)
+    links = {e: [(y, s) for x, s, y in known if x == e] + [(x, s + R) for x, s, y in known if y == e] for e in range(N)}
+    every = {e: len([1 for x, s, y in set(rows) for z in (x, y) if z == e]) for e in range(N)}
+    amount, part = torch.zeros(k), torch.zeros(k)
+    for s in range(2 * R):
+        count = sum(1 for _, kind in links[t] if kind == s)
+        if count:
+            amount += profile[s] * math.log1p(count)
+            part += share[0, s]
+    direct = sum((link[s] for y, s in links[t] if y == h), torch.zeros(k))
+    alpha = functional.softplus(module.damping.detach())
+    paths = torch.zeros(k)
+    for x, s1 in links[h]:
+        for y, s2 in links[t]:
+            if x == y:
+                paths += first[s1] * second[s2] * (1 + every[x]) ** -alpha
+    expected = torch.cat([amount.log1p(), part])
+    assert torch.allclose(features[: 2 * k], expected, atol=1e-5)
+    rest = features[3 * k :]
+    assert torch.allclose(rest[:k], direct.log1p(), atol=1e-5)
+    assert bool(rest[k]) == bool(direct[0] > 0)
+    assert torch.allclose(rest[k + 1 : 2 * k + 1], (20 * paths).log1p(), atol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(triple, min_size=3, max_size=25), st.integers(0, R - 1))
+def test_a_relation_never_speaks_for_itself(rows: list, relation: int) -> None:
+    """The evidence for a relation does not change when its own triples go, but for degrees and mean texts."""
+    triples = torch.tensor(rows)
+    module = _module(triples, evidence=["links"])
+    heads = torch.arange(N).repeat_interleave(N)
+    tails = torch.arange(N).repeat(N)
+    relations = torch.full_like(heads, relation)
+    with torch.no_grad():
+        features = module.features(heads, relations, module.relations[relations], torch.arange(len(heads)), tails)
+    linked = {(x, y) for x, s, y in rows if s != relation} | {(y, x) for x, s, y in rows if s != relation}
+    expected = torch.tensor([float(pair in linked) for pair in zip(heads.tolist(), tails.tolist(), strict=True)])
+    assert torch.equal(features[:, -1], expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(triple, min_size=1, max_size=25), triple)
+def test_the_prior_is_adamic_adar(rows: list, asked: tuple) -> None:
+    """Each common neighbour counts once, however many relations link it, and it is added in evaluation only."""
+    module = _module(torch.tensor(rows), prior=0.5)
+    h, r, t = asked
+    args = torch.tensor([h]), torch.tensor([r]), module.relations[[r]], torch.tensor([0]), torch.tensor([t])
+    known = [row for row in set(rows) if row[1] != r]
+    around = {e: {y for x, _, y in known if x == e} | {x for x, _, y in known if y == e} for e in (h, t)}
+    degree = {e: sum((x == e) + (y == e) for x, _, y in set(rows)) for e in range(N)}
+    expected = math.log1p(sum(1 / math.log(2 + degree[x]) for x in around[h] & around[t])) + 3 * (h in around[t])
+    with torch.no_grad():
+        with_prior = float(module(*args))
+        module.prior = 0.0
+        assert with_prior - float(module(*args)) == pytest.approx(0.5 * expected, abs=1e-4)
+
+
+def test_scores_do_not_depend_on_what_else_is_in_the_batch() -> None:
+    """A triple has the same score alone and among others."""
+    triples = torch.tensor([[0, 0, 1], [1, 1, 2], [2, 2, 0], [3, 0, 4], [4, 1, 5]])
+    module = _module(triples)
+    heads, relations = torch.tensor([0, 3, 6]), torch.tensor([0, 2, -1])
+    texts = _texts(3, 5)
+    query, tails = torch.tensor([0, 1, 1, 2]), torch.tensor([2, 4, 5, 0])
+    with torch.no_grad():
+        together = module(heads, relations, texts, query, tails)
+        for i in range(4):
+            q = query[i : i + 1]
+            alone = module(heads[q], relations[q], texts[q], torch.zeros(1, dtype=torch.long), tails[i : i + 1])
+            assert torch.allclose(alone, together[i : i + 1], atol=1e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(triple, min_size=1, max_size=25),
+    st.lists(st.tuples(st.integers(0, N - 1), st.integers(0, N - 1)), max_size=6, unique=True),
+    st.lists(st.tuples(st.integers(0, N - 1), st.integers(-1, R - 1)), min_size=1, max_size=4, unique=True),
+    st.lists(st.integers(0, N - 1), min_size=1, max_size=9),
+    st.lists(st.sampled_from(EVIDENCE), min_size=1, unique=True),
+    st.sampled_from([1, 10_000]),
+)
+def test_a_grid_has_the_scores_of_its_pairs(
+    rows: list, alike: list, asked: list, tails: list, evidence: list, limit: int
+) -> None:
+    """Scores of all pairs at once are the mean of the members' scores of each pair."""
+    similar = torch.tensor(alike, dtype=torch.long).view(-1, 2)
+    graph = EvidenceGraph(torch.tensor(rows), N, R, similar[similar[:, 0] != similar[:, 1]])
+    names = [f"a{i % 3} b{i % 2}" for i in range(N)]
+    words = WordOverlap(names, [f"of a{i % 2} and b{i % 3}" for i in range(N)])
+    kwargs = {"num_weights": 2, "rank": 3, "hidden_dim": 4, "prior": 0.5, "words": words, "evidence": evidence}
+    torch.manual_seed(0)
+    members = [PairEvidence(graph, _texts(N, 1), _texts(R, 2), **kwargs).eval() for _ in range(2)]  # type: ignore[arg-type]
+    heads, relations = torch.tensor(asked).unbind(-1)
+    texts = _texts(len(asked), 3)
+    query = torch.arange(len(asked)).repeat_interleave(len(tails))
+    with torch.no_grad():
+        grid = score_grid(members, heads, relations, texts, torch.tensor(tails), limit)
+        flat = torch.tensor(tails * len(asked))
+        pairs = torch.stack([member(heads, relations, texts, query, flat) for member in members]).mean(0)
+    assert torch.allclose(grid, pairs.view(len(asked), -1), atol=1e-4)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_grid_has_the_gradients_of_its_pairs(training: bool) -> None:
+    """It makes no difference to what is learned whether pairs are scored one by one or as a grid."""
+    generator = torch.Generator().manual_seed(0)
+    triples = torch.stack([torch.randint(high, (25,), generator=generator) for high in (N, R, N)], dim=-1)
+    heads, relations, texts, tails = torch.tensor([0, 3, 5]), torch.tensor([1, 0, -1]), _texts(3, 3), torch.arange(1, N)
+    gradients = []
+    for as_grid in (True, False):
+        module = _module(triples, torch.tensor([[0, 1], [3, 2], [5, 6]]), dropout=0.0, prior=0.5).train(training)
+        if as_grid:
+            scores = score_grid([module], heads, relations, texts, tails, 10_000)
+        else:
+            query = torch.arange(len(heads)).repeat_interleave(len(tails))
+            scores = module(heads, relations, texts, query, tails.repeat(len(heads))).view(len(heads), -1)
+        (scores * torch.linspace(-1, 1, scores.numel()).view_as(scores)).sum().backward()
+        gradients.append({name: p.grad for name, p in module.named_parameters()} | {"scores": scores.detach()})
+    for name, gradient in gradients[0].items():
+        assert gradient is not None and gradient.abs().sum() > 0, name
+        torch.testing.assert_close(gradient, gradients[1][name], atol=1e-4, rtol=1e-3)
+
+
+def test_running_norm_keeps_two_batches_apart() -> None:
+    """Positives and negatives that come in two calls keep their difference; a batch normalization loses it."""
+    norm = RunningNorm(1)
+    for _ in range(50):
+        high, low = norm(torch.full((8, 1), 3.0)), norm(torch.full((8, 1), -3.0))
+    assert (high - low).min() > 1.0
+    norm.eval()
+    before = norm.mean.clone()
+    norm(torch.ones(8, 1))
+    assert torch.equal(before, norm.mean)
+
+
+def test_nearest_texts() -> None:
+    """The neighbours are those of the greatest dot product; entities without a text have none."""
+    x = _texts(6, 0)
+    mask = torch.tensor([True, True, True, False, True, True])
+    pairs = nearest_texts(x, mask, k=2, chunk=2)
+    for e in range(6):
+        own = set(pairs[pairs[:, 0] == e, 1].tolist())
+        others = [o for o in range(6) if o != e and mask[o]]
+        best = sorted(others, key=lambda o: -float(x[e] @ x[o]))[:2]
+        assert own == (set(best) if mask[e] else set())
+
+
+def test_errors() -> None:
+    """Unknown evidence is named."""
+    triples = torch.tensor([[0, 0, 1]])
+    with pytest.raises(MultimodalError, match="evidence must be some of"):
+        _module(triples, evidence=["rumours"])
+    assert set(_module(triples).evidence) == set(EVIDENCE) - {"words"}
