@@ -175,7 +175,9 @@ def pair_distance(
 
 
 def cross_dot(x: FloatTensor, y: FloatTensor) -> FloatTensor:
-    """Calculate the dot products of all pairs of rows; equal rows of ``y`` give equal numbers.
+    """Calculate the dot products of all pairs of rows.
+
+    Equal rows of ``y`` give equal numbers, but for the last digit with some libraries' products in several threads.
 
     :param x: shape: (n, d)
         the left vectors
@@ -185,7 +187,7 @@ def cross_dot(x: FloatTensor, y: FloatTensor) -> FloatTensor:
     :return: shape: (n, m)
         the dot products
     """
-    # A product with a single vector adds up in an order that depends on the row of y: equal entities would not be tied.
+    # A product with a single vector adds up in an order that depends on the row of y: fewer equal entities are tied.
     return x @ y.T if x.shape[0] != 1 else (x.repeat(2, 1) @ y.T)[:1]
 
 
@@ -233,7 +235,7 @@ def _root(squared: FloatTensor, power_norm: bool) -> FloatTensor:
 def cross_distance(x: FloatTensor, y: FloatTensor, p: int, power_norm: bool = False) -> FloatTensor:
     r"""Calculate $\|x_i - y_j\|_p$ for all pairs of rows.
 
-    Equal rows of ``y`` give equal numbers.
+    Equal rows of ``y`` are tied as in :func:`cross_dot`.
 
     The 2-norm takes the matrix form $|x|^2 + |y|^2 - 2 x y^T$; pairs for which that loses digits are computed again
     from the difference of the vectors, cf. :data:`CANCELLATION`.

@@ -162,25 +162,28 @@ def test_resumed_batches_are_those_of_a_whole_run(tmp_path, tiny):
     texts = {
         str(i): " ".join(["cat", "dog", "tree", "house", "mat"][: 1 + i % 5]) + " two" * (i % 3) for i in range(15)
     }
-    encoder = make_encoder(tiny("dual"))
-    whole = run(encode_texts, texts, encoder, tmp_path / "a", batch_size=2)
+    tower = type(make_encoder(tiny("dual")))
 
-    class Stopping(type(encoder)):
-        calls = 0
-
+    class Recording(tower):
         def embed_texts(self, inputs):
-            self.calls += 1
-            if self.calls == 3:
+            if len(self.batches) == self.most:
                 raise KeyboardInterrupt
+            self.batches.append(inputs["input_ids"].tolist())
             return super().embed_texts(inputs)
 
-    broken = make_encoder(tiny("dual"))
-    broken.__class__ = Stopping
-    broken.settings = encoder.settings
+    def recording(most=None):
+        encoder = make_encoder(tiny("dual"))
+        encoder.__class__ = Recording
+        encoder.batches, encoder.most = [], most
+        return encoder
+
+    encoder, broken, other = recording(), recording(most=2), recording()
+    whole = run(encode_texts, texts, encoder, tmp_path / "a", batch_size=2)
     with pytest.raises(KeyboardInterrupt):
         run(encode_texts, texts, broken, tmp_path / "b", batch_size=2)
-    resumed = run(encode_texts, dict(reversed(texts.items())), encoder, tmp_path / "b", batch_size=2)
-    assert torch.equal(resumed.lookup(list(texts))[0], whole.vectors)
+    resumed = run(encode_texts, dict(reversed(texts.items())), other, tmp_path / "b", batch_size=2)
+    assert broken.batches + other.batches == encoder.batches and len(other.batches) > 2
+    torch.testing.assert_close(resumed.lookup(list(texts))[0], whole.vectors)
 
 
 def test_nan_names_the_item(tmp_path):

@@ -57,7 +57,8 @@ def test_pickled_weights_need_consent(pickled, tiny):
     with pytest.raises(EncoderError, match="pickled.*allow_pickle"):
         make_encoder(pickled)
     vectors = make_encoder(pickled, {"allow_pickle": True}).encode_texts(["a cat"])
-    assert torch.equal(vectors, make_encoder(tiny("clip")).encode_texts(["a cat"]))
+    # the same weights, but elsewhere in memory: products of matrices depend on where a row begins in their last digits
+    torch.testing.assert_close(vectors, make_encoder(tiny("clip")).encode_texts(["a cat"]))
 
 
 def test_harmful_pickles_do_no_harm(pickled, tmp_path):
@@ -95,7 +96,8 @@ def test_shards(folder, tiny):
     folder.joinpath("model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     assert [path.name for path in weight_files(folder)] == names
     vectors = make_encoder(folder).encode_texts(["a cat"])
-    assert torch.equal(vectors, make_encoder(tiny("clip")).encode_texts(["a cat"]))
+    # the same weights, but elsewhere in memory: products of matrices depend on where a row begins in their last digits
+    torch.testing.assert_close(vectors, make_encoder(tiny("clip")).encode_texts(["a cat"]))
     folder.joinpath(names[1]).unlink()
     with pytest.raises(EncoderError, match=names[1]):
         find_folder(folder)

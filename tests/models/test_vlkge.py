@@ -193,7 +193,9 @@ def test_save_and_load(interaction: str, loop: str, folder, stores, tmp_path) ->
 
     model, factory = load_run(tmp_path)
     batch = torch.cartesian_prod(torch.arange(factory.num_entities), torch.arange(factory.num_relations))
-    torch.testing.assert_close(model.predict_t(batch), result.model.predict_t(batch), rtol=0, atol=0)
+    assert all(torch.equal(p, result.model.get_parameter(name)) for name, p in model.named_parameters())
+    # the features are read from their file again, to other memory, on which the last digits of products depend
+    torch.testing.assert_close(model.predict_t(batch), result.model.predict_t(batch))
     content = tmp_path.joinpath("trained_model.pkl").read_bytes()
     for store in stores.values():
         row = FeatureStore.load(store).vectors[2].numpy().tobytes()

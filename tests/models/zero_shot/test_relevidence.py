@@ -201,7 +201,7 @@ def test_added_relations() -> None:
     assert isinstance(copy.described, DescribedRelations) and len(copy.described) == R + 1
     batch = torch.tensor([[0, index]])
     with torch.no_grad():
-        assert torch.equal(copy.predict_t(batch), model.predict_t(batch))
+        torch.testing.assert_close(copy.predict_t(batch), model.predict_t(batch))
 
 
 def test_scores_of_all_tails_are_never_stale() -> None:

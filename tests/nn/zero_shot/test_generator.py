@@ -38,7 +38,8 @@ def test_seen_relations_keep_their_vector(adversarial: bool) -> None:
         assert torch.equal(table[:7], x.base(torch.arange(7)))
         expected = x.learner.sample(x.texts[7:]).mean(1)
         assert torch.allclose(table[7:], expected)
-        assert torch.equal(x(torch.tensor([[8, 1], [0, 9]])), table[torch.tensor([[8, 1], [0, 9]])])
+        # two generated rows or three are products of other shapes, whose last digits may differ
+        torch.testing.assert_close(x(torch.tensor([[8, 1], [0, 9]])), table[torch.tensor([[8, 1], [0, 9]])])
 
 
 def test_the_generator_learns_the_trained_vectors() -> None:
@@ -86,7 +87,9 @@ def test_spectral_norms() -> None:
     x = torch.randn(3, 6)
     expected = x @ linear.weight.T / torch.linalg.matrix_norm(linear.weight, 2) + linear.bias
     assert torch.allclose(linear(x), expected, atol=1e-4)
-    assert torch.equal(pickle.loads(pickle.dumps(linear))(x), linear(x))
+    copied = pickle.loads(pickle.dumps(linear))
+    assert torch.equal(copied.weight, linear.weight) and torch.equal(copied.left, linear.left)
+    torch.testing.assert_close(copied(x), linear(x))
 
 
 def test_state_goes_on_bit_by_bit() -> None:
