@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from ...errors import MultimodalError
+from ..evidence.neighbours import nearest
 
 __all__ = ["EVIDENCE", "EvidenceGraph", "PairEvidence", "RunningNorm", "nearest_texts", "score_grid"]
 
@@ -49,19 +50,8 @@ def nearest_texts(vectors: FloatTensor, mask: BoolTensor, k: int, chunk: int = 5
     :param chunk: how many rows of similarities are held at a time
     :return: shape: ``(m, 2)``; pairs of an entity and one of its k nearest others
     """
-    ids = mask.nonzero().view(-1)
-    k = min(k, len(ids) - 1)
-    if k <= 0:
-        return torch.empty(0, 2, dtype=torch.long)
-    x = vectors[ids]
-    pairs = []
-    for start in range(0, len(x), chunk):
-        similarity = x[start : start + chunk] @ x.T
-        rows = torch.arange(len(similarity), device=x.device)
-        similarity[rows, rows + start] = -torch.inf
-        near = similarity.topk(k, dim=-1).indices
-        pairs.append(torch.stack([ids[rows + start].repeat_interleave(k), ids[near.reshape(-1)]], dim=-1))
-    return torch.cat(pairs)
+    ids, neighbours, _ = nearest(vectors, mask, k, chunk=chunk)
+    return torch.stack([ids.repeat_interleave(neighbours.shape[1]), neighbours.flatten()], dim=-1)
 
 
 class EvidenceGraph(nn.Module):

@@ -1,0 +1,203 @@
+"""What the training graph and the texts say about an answer, as a model without weights."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from class_resolver import OptionalKwargs
+from docdata import parse_docdata
+from pykeen.triples import CoreTriplesFactory
+from pykeen.typing import LABEL_HEAD, LABEL_TAIL, BoolTensor, FloatTensor, LongTensor, Target
+
+from ..baselines.rules import Rule
+from ..errors import DataError
+from ..modalities import TEXTUAL, VISUAL, ModalitySources, labels_of
+from ..nn.evidence.queries import Queries
+from ..nn.evidence.scorer import EvidenceScorer
+from ..nn.feature import _shuffled
+from ..nn.preprocessing import Imputation, preprocess
+
+__all__ = ["Evidence"]
+
+
+@parse_docdata
+class Evidence(Rule):
+    r"""Scores an answer by counts over the training triples, and by texts that are alike.
+
+    Its parts are rules of one and two links, the answers of entities with similar texts, the likeness to known
+    answers, common words, and if asked for the prior of an answer, see :mod:`pykeen_mmkg.nn.evidence`. Alone it adds
+    them up; in :class:`~pykeen_mmkg.models.late_fusion.LateFusion` each part has a weight per relation.
+
+    An entity that has only an image gets an estimated text vector, and no words.
+
+    ---
+    name: Evidence
+    citation:
+        author: Meilicke
+        year: 2019
+        link: https://www.ijcai.org/proceedings/2019/435
+        github: https://web.informatik.uni-mannheim.de/AnyBURL
+    """
+
+    #: about how many scores are held at a time
+    chunk_size: int = 4_000_000
+
+    def __init__(
+        self,
+        *,
+        triples_factory: CoreTriplesFactory,
+        parts: Sequence[str] | None = None,
+        neighbours: int = 10,
+        copy_neighbours: int = 64,
+        temperature: float = 0.05,
+        max_rules: int = 25,
+        min_confidence: float = 0.01,
+        max_known: int = 16,
+        impute: Imputation | None = "kernel",
+        shuffle: Mapping[str, int] | None = None,
+        entities: str | None = None,
+        features: Mapping[str, Any] | None = None,
+        encoder: str | None = None,
+        encoder_kwargs: OptionalKwargs = None,
+        store: str | None = None,
+        **kwargs,
+    ) -> None:
+        """Initialize the model.
+
+        :param triples_factory: the training triples; sources that its metadata names need not be given again
+        :param parts: some of :data:`~pykeen_mmkg.nn.evidence.scorer.PARTS`; by default all for which there are texts,
+            but for the prior
+        :param neighbours: how many nearest texts are a link "~" of path rules
+        :param copy_neighbours: how many nearest texts are copied from
+        :param temperature: the width of the kernel of copying
+        :param max_rules: how many path rules of the greatest confidence are kept for each relation and direction
+        :param min_confidence: path rules of less confidence are left out
+        :param max_known: with how many known answers a candidate is compared
+        :param impute: how the text vector of an entity with only an image is estimated, ``kernel``, ``ridge`` or None,
+            see :func:`~pykeen_mmkg.nn.preprocessing.impute`
+        :param shuffle: modality -> seed: the vectors of this modality are dealt out anew, as a control
+        :param entities: path of the table of the entities; without one there is no evidence from words
+        :param features: paths of feature files, with the keys ``textual`` and ``visual``
+        :param encoder: the encoder of texts and images that have no features yet
+        :param encoder_kwargs: keyword arguments of the encoder
+        :param store: the folder in which what is encoded is kept
+        :param kwargs: keyword arguments of :class:`pykeen.models.Model`
+        :raises DataError: if the triples factory has inverse triples
+        :raises MultimodalError: if a part is unknown, or lacks the texts that it reads
+        """
+        if triples_factory.create_inverse_triples:
+            raise DataError("Evidence reads links in both directions already: use create_inverse_triples=False.")
+        super().__init__(triples_factory=triples_factory, **kwargs)
+        texts: dict[str, Any] = {}
+        if parts is None or set(parts) - {"link", "prior"}:
+            sources = ModalitySources.from_factory(
+                triples_factory,
+                entities=entities,
+                features=features,
+                encoder=encoder,
+                encoder_kwargs=encoder_kwargs,
+                store=store,
+            )
+            texts = _texts(sources, labels_of(triples_factory, "entity"), impute, shuffle or {})
+        self.scorer = EvidenceScorer(
+            triples_factory.mapped_triples,
+            num_entities=self.num_entities,
+            num_relations=self.num_relations,
+            **texts,
+            parts=parts,
+            neighbours=neighbours,
+            copy_neighbours=copy_neighbours,
+            temperature=temperature,
+            max_known=max_known,
+            max_rules=max_rules,
+            min_confidence=min_confidence,
+        )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts, in the order of their scores."""
+        return self.scorer.parts
+
+    def _queries(
+        self, entities: LongTensor, relations: LongTensor, target: Target, ids: LongTensor | None
+    ) -> Iterator[tuple[slice, Queries]]:
+        """Cut the queries so that a bounded number of candidates is scored at a time."""
+        relations = relations.cpu() + (self.num_relations if target == LABEL_HEAD else 0)
+        entities, ids = entities.cpu(), None if ids is None else ids.cpu()
+        step = max(1, self.chunk_size // max(1, self.num_entities if ids is None else len(ids)))
+        for start in range(0, len(entities), step):
+            rows = slice(start, start + step)
+            yield rows, self.scorer.queries(entities[rows], relations[rows], ids=ids)
+
+    def score_parts(
+        self, entities: LongTensor, relations: LongTensor, target: Target, ids: LongTensor | None = None
+    ) -> FloatTensor:
+        """Score answers by each part.
+
+        :param entities: shape: ``(b,)``; the known entities
+        :param relations: shape: ``(b,)``
+        :param target: the predicted side, ``head`` or ``tail``
+        :param ids: shape: ``(n,)``; the candidates, by default all entities
+        :returns: shape: ``(K, b, n)``; 0 where a part has nothing to say
+        """
+        parts = [self.scorer.features(queries) for _, queries in self._queries(entities, relations, target, ids)]
+        return torch.cat(parts, dim=1).to(self.idle.device)
+
+    def score_weighted(
+        self,
+        entities: LongTensor,
+        relations: LongTensor,
+        target: Target,
+        weights: FloatTensor,
+        ids: LongTensor | None = None,
+    ) -> FloatTensor:
+        """Score answers by the weighted sum of the parts; see :meth:`score_parts` for the other arguments.
+
+        :param weights: shape: ``(b, K)``
+        :returns: shape: ``(b, n)``
+        """
+        weights = weights.detach().cpu()
+        batches = self._queries(entities, relations, target, ids)
+        parts = [self.scorer.weighted(queries, weights[rows]) for rows, queries in batches]
+        return torch.cat(parts).to(self.idle.device)
+
+    # docstr-coverage: inherited
+    def score_hrt(self, hrt_batch: LongTensor, **kwargs) -> FloatTensor:  # noqa: D102
+        pairs, row = hrt_batch[:, :2].unique(dim=0, return_inverse=True)
+        ids, column = hrt_batch[:, 2].unique(return_inverse=True)
+        weights = torch.ones(len(pairs), len(self.parts))
+        scores = self.score_weighted(pairs[:, 0], pairs[:, 1], LABEL_TAIL, weights, ids=ids)
+        return scores[row, column][:, None] + 0 * self.idle
+
+    # docstr-coverage: inherited
+    def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
+        return self.score_weighted(entities, relations, target, torch.ones(len(entities), len(self.parts)))
+
+
+def _texts(
+    sources: ModalitySources, labels: Sequence[str], impute: Imputation | None, shuffle: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return what :class:`.EvidenceScorer` is to know of the entities' texts.
+
+    An entity whose text has no vector counts as one without a name, too: its text is not to be known.
+    """
+    found: dict[str, tuple[FloatTensor, BoolTensor]] = {}
+    for modality in (TEXTUAL, VISUAL):
+        if sources.provides("entity", modality):
+            vectors, mask = sources.gather("entity", modality, labels).lookup(labels)
+            if modality in shuffle:
+                rows = _shuffled(torch.where(mask, torch.arange(len(mask)), -1), shuffle[modality])
+                vectors = vectors[rows]
+            found[modality] = vectors.float() * mask[:, None], mask
+    result: dict[str, Any] = {}
+    known = torch.ones(len(labels), dtype=torch.bool)
+    if TEXTUAL in found:
+        known = found[TEXTUAL][1]
+        result["vectors"], result["mask"] = preprocess(
+            *found[TEXTUAL], *found.get(VISUAL, (None, None)), imputation=impute
+        )
+    if sources.entities is not None:
+        table = sources.table("entity", labels)
+        for key, texts in (("names", table.names), ("descriptions", table.descriptions)):
+            result[key] = [text if has else "" for text, has in zip(texts, known.tolist(), strict=True)]
+    return result

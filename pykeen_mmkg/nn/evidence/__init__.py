@@ -1,0 +1,1 @@
+"""What the training triples and the texts say about the answers of seen relations, without anything trained."""

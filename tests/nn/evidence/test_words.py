@@ -1,0 +1,71 @@
+"""Tests for common words, against TF-IDF by hand."""
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+
+from pykeen_mmkg.nn.evidence.queries import Queries
+from pykeen_mmkg.nn.evidence.words import WORDS, CommonWords, stems
+
+NAMES = ["Dog", "Cats", "", "hunting dogs", "walk", "stone", "rock"]
+TEXTS = ["a hunter's friend", "small cat, no dog", "", "dog that hunts hunts", "to walk the dogs", "a small rock", ""]
+
+
+def test_stems() -> None:
+    """One ending is taken off, the longest that leaves three letters; other signs are no words."""
+    text = "Hunting dogs hunted_the nations' gas, bees & 3 walks"
+    assert stems(text) == ["hunt", "dog", "hunt", "the", "nat", "gas", "bee", "3", "walk"]
+
+
+def vectors(texts: list[list[str]], documents: list[list[str]], max_df: float = 0.2) -> list[dict[str, float]]:
+    """Return unit TF-IDF vectors with damped frequencies, as scikit-learn's documentation defines them."""
+    n = len(documents)
+    frequency = Counter(word for words in documents for word in set(words))
+    rarity = {w: math.log((1 + n) / (1 + df)) + 1 for w, df in frequency.items() if df <= max_df * n}
+    result = []
+    for words in texts:
+        row = {w: (1 + math.log(c)) * rarity[w] for w, c in Counter(words).items() if w in rarity}
+        norm = math.sqrt(sum(v * v for v in row.values())) or 1.0
+        result.append({w: v / norm for w, v in row.items()})
+    return result
+
+
+def test_cosines() -> None:
+    """Each part is five times the cosine of the known entity's field and the candidate's."""
+    names, texts = [*NAMES, *NAMES, *["unlike"] * 20], [*TEXTS, *TEXTS, *["everything else"] * 20]
+    n = len(names)
+    documents = [stems(a) + stems(b) for a, b in zip(names, texts, strict=True)]
+    label = vectors([stems(a) for a in names], documents)
+    description = vectors([stems(b) for b in texts], documents)
+    heads = torch.tensor([0, 3, 2, 4])
+    words = CommonWords(names, texts)
+    scores = words(Queries(heads, heads, n, n))
+    assert words.names == WORDS and scores.shape == (5, 4, n)
+    pairs = [(description, label), (label, description), (label, label), (description, description)]
+    for k, (own, other) in enumerate(pairs):
+        expected = [[5 * sum(v * other[t].get(w, 0.0) for w, v in own[h].items()) for t in range(n)] for h in heads]
+        torch.testing.assert_close(scores[k], torch.tensor(expected))
+        assert scores[k].any()
+    ids = torch.tensor([5, 1])
+    torch.testing.assert_close(words(Queries(heads, heads, n, n, ids=ids)), scores[..., ids])
+
+
+def test_characters() -> None:
+    """Names are compared by 3- to 5-grams within padded words, those that two names have."""
+
+    def grams(name: str) -> list[str]:
+        padded = [f" {word} " for word in name.lower().split()]
+        return [word[i : i + k] for word in padded for k in (3, 4, 5) for i in range(len(word) - k + 1)]
+
+    names = ["walking", "walkman", "talking", "stone"]
+    documents = [grams(name) for name in names]
+    frequency = Counter(gram for some in documents for gram in set(some))
+    shared = [[gram for gram in some if frequency[gram] >= 2] for some in documents]
+    weights = vectors(shared, documents, max_df=1.0)
+    words = CommonWords(names, [""] * 4, parts=["words:characters"])
+    scores = words(Queries(torch.tensor([0]), torch.tensor([0]), 4, 1))[0, 0]
+    expected = [5 * sum(v * other.get(gram, 0.0) for gram, v in weights[0].items()) for other in weights]
+    assert scores.tolist() == pytest.approx(expected, abs=1e-5)
+    assert scores[1] > 0 and scores[3] == 0
