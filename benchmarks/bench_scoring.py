@@ -32,7 +32,7 @@ def vectors(interaction: Interaction, *shape: int, relation: bool = False) -> to
     :param interaction: the interaction that they are for
     :param shape: the shape
     :param relation: whether they are those of relations
-    :return: the vectors
+    :returns: the vectors
     """
     if relation and interaction.is_complex and hasattr(interaction, "p"):
         angle = torch.rand(shape) * 2 * torch.pi
@@ -51,7 +51,7 @@ def queries_per_second(
     :param entities: the number of entities
     :param dim: the dimension
     :param repeats: the number of repetitions
-    :return: queries per processor second, both sides together
+    :returns: queries per processor second, both sides together
     """
     e = vectors(interaction, entities, dim)
     q, r = vectors(interaction, num_queries, dim), vectors(interaction, num_queries, dim, relation=True)
@@ -80,7 +80,7 @@ def evaluate(
     :param known: the triples to filter
     :param batch: the batch size
     :param cls: the evaluator, PyKEEN's by default
-    :return: the evaluator, with the ranks still in it
+    :returns: the evaluator, with the ranks still in it
     """
     evaluator = cls(filtered=True, clear_on_finalize=False)
     evaluator.evaluate(model, triples, additional_filter_triples=known, batch_size=batch, use_tqdm=False)
@@ -97,7 +97,7 @@ def bare_ranking(
     :param known: the triples to filter
     :param batch: the batch size
     :param repeats: the number of repetitions
-    :return: processor seconds, and the ranks of tails and heads of each batch
+    :returns: processor seconds, and the ranks of tails and heads of each batch
     """
     e, r = model.entity_representations[0](), model.relation_representations[0]()
     # the filter: for each query, the other answers
@@ -137,7 +137,7 @@ def build(training: TriplesFactory, interaction: Interaction, dim: int) -> ERMod
     :param training: the training triples
     :param interaction: the interaction
     :param dim: the dimension
-    :return: the model
+    :returns: the model
     """
     options = {"shape": dim, "initializer": "normal"}
     return ERModel(

@@ -48,7 +48,7 @@ def positives_per_second(
     :param negatives: how many negatives for each
     :param repeats: the number of epochs; the fastest one counts
     :param optimizer: options of Adagrad
-    :return: positives per processor second, for each model
+    :returns: positives per processor second, for each model
     """
     part = training.clone_and_exchange_triples(training.mapped_triples[:positives])
     loops = [

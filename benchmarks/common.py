@@ -59,7 +59,7 @@ def load(folder: pathlib.Path) -> tuple[TriplesFactory, TriplesFactory, TriplesF
     """Load the training, validation and test triples with common ids.
 
     :param folder: the data folder
-    :return: the three factories
+    :returns: the three factories
     """
     training = TriplesFactory.from_path(folder / "train.tsv")
     ids = {"entity_to_id": training.entity_to_id, "relation_to_id": training.relation_to_id}
@@ -72,7 +72,7 @@ def seconds(function: Callable[[], object], repeats: int) -> float:
 
     :param function: what to measure
     :param repeats: the number of runs
-    :return: processor seconds, which other programs on the machine do not add to
+    :returns: processor seconds, which other programs on the machine do not add to
     """
     times = []
     for _ in range(repeats):

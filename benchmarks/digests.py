@@ -205,7 +205,7 @@ def entry(values: Any) -> dict[str, Any]:
     """Return the digest of numbers, and some of them.
 
     :param values: integers, which count exactly, or floating point numbers
-    :return: ``digest`` and ``numbers``: mean, standard deviation, and the first three
+    :returns: ``digest`` and ``numbers``: mean, standard deviation, and the first three
     """
     array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else numpy.asarray(values)
     exact = array.dtype.kind in "biu"

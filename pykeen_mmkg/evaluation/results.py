@@ -117,7 +117,7 @@ def dataset_digest(dataset: Any) -> str:
 
     :param dataset: a multimodal dataset, whose own ``digest`` covers its tables and images too; or any dataset of
         PyKEEN, whose labels and triples of all splits are digested
-    :return: a SHA-256, 64 hexadecimal digits
+    :returns: a SHA-256, 64 hexadecimal digits
     """
     own = getattr(dataset, "digest", None)
     if isinstance(own, str):
@@ -157,7 +157,7 @@ def describe(
     :param dataset: the dataset
     :param seeds: the seeds of all runs that the results depend on
     :param extra: further entries, such as the configuration
-    :return: plain JSON: ``protocol``, ``dataset`` (name and digest), ``seeds``, ``versions``, ``metrics``, ``beside``,
+    :returns: plain JSON: ``protocol``, ``dataset`` (name and digest), ``seeds``, ``versions``, ``metrics``, ``beside``,
         and `extra`
     """
     return {

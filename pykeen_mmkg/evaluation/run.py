@@ -57,7 +57,7 @@ def evaluate(
     :param split: ``"testing"``, ``"validation"``, ``"training"``, or a further one of a multimodal dataset's ``extra``
     :param kwargs: further arguments of :meth:`pykeen.evaluation.Evaluator.evaluate`, such as ``batch_size`` and
         ``targets``
-    :return: the results, with the rank of every triple
+    :returns: the results, with the rank of every triple
     :raises EvaluationError: if there is no such split
     """
     factories = {

@@ -46,7 +46,7 @@ def _unique_rows(representation: Representation, ids: LongTensor) -> tuple[Float
     :param ids: shape: s
         the ids
 
-    :return:
+    :returns:
         a pair of the representations, shape: (u, d), and the rows, shape: s
     """
     present = torch.zeros(representation.max_id, dtype=torch.bool, device=ids.device)
@@ -89,7 +89,7 @@ class IndexedScoringMixin:
         :param mode:
             The pass mode, cf. :meth:`pykeen.models.ERModel.score_hrt`.
 
-        :return: shape: (batch_size, 1), dtype: float
+        :returns: shape: (batch_size, 1), dtype: float
             The score for each triple.
         """
         representations = None

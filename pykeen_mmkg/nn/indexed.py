@@ -65,7 +65,7 @@ def group_by_query(hrt: LongTensor, num_entities: int, num_relations: int) -> Qu
     :param num_relations:
         the number of relations
 
-    :return:
+    :returns:
         the queries and the pairs. A triple is asked from the side whose query occurs more often in the batch.
     """
     h, r, t = hrt.unbind(dim=-1)
@@ -134,7 +134,7 @@ def score_indexed(
     :param min_triples:
         fewer triples are scored one by one
 
-    :return: shape: (m,)
+    :returns: shape: (m,)
         the scores. In the fast way, they can be differentiated once.
     """
     fast = fast_interaction(interaction)
@@ -169,7 +169,7 @@ def _modulus_correction(
     :param heads: shape: (n, d), complex
         the heads of the tail queries
 
-    :return: shape: (k,)
+    :returns: shape: (k,)
         the correction of the first k pairs, which are those of the tail queries; None if there is none to make.
     """
     excess = _squared_modulus(relations) - 1

@@ -101,7 +101,7 @@ class QueryInteraction(Interaction[FloatTensor, FloatTensor, FloatTensor], ABC):
         :param relations:
             relation representations, not prepared
 
-        :return:
+        :returns:
             whether to correct the score of a tail query, cf. :func:`pykeen_mmkg.nn.indexed.score_indexed`
         """
         return False
@@ -122,7 +122,7 @@ class QueryInteraction(Interaction[FloatTensor, FloatTensor, FloatTensor], ABC):
         :param key: shape: (m, d)
             the keys, which are prepared entities
 
-        :return: shape: (n, m)
+        :returns: shape: (n, m)
             the scores, without the margin
         """
         assert self.comparison is not None
@@ -145,7 +145,7 @@ class QueryInteraction(Interaction[FloatTensor, FloatTensor, FloatTensor], ABC):
         :param t: shape: ``(*batch_dims, d)``
             The tail representations.
 
-        :return: shape: ``batch_dims``
+        :returns: shape: ``batch_dims``
             The scores.
         """
         h, r, t = self.prepare_entity(h), self.prepare_relation(r), self.prepare_entity(t)
@@ -401,7 +401,7 @@ def fast_interaction(interaction: Interaction) -> Interaction:
     :param interaction:
         the interaction
 
-    :return:
+    :returns:
         an interaction with the same scores
     """
     cls = _FAST.get(type(interaction))

@@ -90,7 +90,7 @@ def pair_dot(x: FloatTensor, y: FloatTensor, rows: LongTensor, cols: LongTensor)
     :param cols: shape: (k,)
         for each pair, the row of ``y``
 
-    :return: shape: (k,)
+    :returns: shape: (k,)
         the dot products. They can be differentiated once.
     """
     num_columns = y.shape[0]
@@ -168,7 +168,7 @@ def pair_distance(
     :param power_norm:
         whether to return the $p$-th power of the norm
 
-    :return: shape: (k,)
+    :returns: shape: (k,)
         the distances. They can be differentiated once; the gradient at a zero distance is zero.
     """
     return _PairDistance.apply(x, y, rows, cols, p, power_norm)
@@ -184,7 +184,7 @@ def cross_dot(x: FloatTensor, y: FloatTensor) -> FloatTensor:
     :param y: shape: (m, d)
         the right vectors
 
-    :return: shape: (n, m)
+    :returns: shape: (n, m)
         the dot products
     """
     # A product with a single vector adds up in an order that depends on the row of y: fewer equal entities are tied.
@@ -249,7 +249,7 @@ def cross_distance(x: FloatTensor, y: FloatTensor, p: int, power_norm: bool = Fa
     :param power_norm:
         whether to return the $p$-th power of the norm
 
-    :return: shape: (n, m)
+    :returns: shape: (n, m)
         the distances. They can be differentiated once; the gradient at a zero distance is zero.
     """
     if p == 1:
@@ -298,7 +298,7 @@ def pair_euclidean(
     :param power_norm:
         whether to return the square of the norm
 
-    :return: shape: (k,)
+    :returns: shape: (k,)
         the distances. They can be differentiated once; the gradient at a zero distance is zero.
     """
 

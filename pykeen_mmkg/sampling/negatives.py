@@ -19,7 +19,7 @@ def type_pools(triples_factory: CoreTriplesFactory, separator: str = ":", field:
     :param triples_factory: the training triples, with labels such as NELL's ``concept:TYPE:name``
     :param separator: what separates the fields of a label
     :param field: which field is the type, from 0
-    :return: relation -> entities, shape: ``(n,)`` each
+    :returns: relation -> entities, shape: ``(n,)`` each
     :raises DataError: if there are no labels, or one has no type
     """
     if not isinstance(triples_factory, TriplesFactory):

@@ -283,7 +283,7 @@ class Study:
         :param directory: where runs (``runs/<key>.json``) and the report are stored
         :param workers: the number of processes
         :param progress: whether to show a progress bar
-        :return: the table, see :meth:`table`
+        :returns: the table, see :meth:`table`
         :raises StudyError: if runs failed; the others are finished and stored before
         """
         directory = Path(directory)

@@ -47,7 +47,7 @@ def slow_rank(table, triple, side, known, candidates=None):
     :param side: "head" or "tail"
     :param known: the set of triples whose entities do not compete (but the answer itself)
     :param candidates: who competes besides the answer; None for all
-    :return: optimistic rank, pessimistic rank, number of candidates
+    :returns: optimistic rank, pessimistic rank, number of candidates
     """
     h, r, t = triple
     answer = t if side == "tail" else h

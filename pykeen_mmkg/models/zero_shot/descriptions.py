@@ -31,7 +31,7 @@ def centered(vectors: FloatTensor, mask: BoolTensor) -> tuple[FloatTensor, Float
 
     :param vectors: shape: ``(n, d)``
     :param mask: shape: ``(n,)``; which of them exist; the others stay zero
-    :return: the vectors, shape: ``(n, d)``, and what was subtracted (from vectors of unit length), shape: ``(d,)``
+    :returns: the vectors, shape: ``(n, d)``, and what was subtracted (from vectors of unit length), shape: ``(d,)``
     """
     unit = functional.normalize(vectors, dim=-1)
     mean = unit[mask].mean(0) if bool(mask.any()) else unit.new_zeros(unit.shape[-1])
@@ -74,7 +74,7 @@ class DescribedRelations(nn.Module):
 
         :param label: its label
         :param vector: shape: ``(d,)``; its text vector, as the encoder gives it
-        :return: its id
+        :returns: its id
         :raises DataError: if the label is taken, or another relation has the same vector
         :raises FeatureError: if the vector does not fit
         """
@@ -122,7 +122,7 @@ class DescribedRelationsMixin:
         :param triples_factory: the training triples
         :param sources: where text and features come from
         :param unseen: labels of relations that must not have a training triple
-        :return: the text vectors
+        :returns: the text vectors
         :raises DataError: if a relation has no description, two unseen relations share one, or a relation that is to be
             unseen has a training triple
         """
@@ -183,7 +183,7 @@ class DescribedRelationsMixin:
         :param vector: shape: ``(d,)``; its text vector, if it is to be taken in place of encoding the description
         :param encoder: the encoder, by default the one that the model was made with
         :param encoder_kwargs: keyword arguments of the encoder
-        :return: the id of the relation, to be used in :meth:`pykeen.models.Model.predict_t` and the like
+        :returns: the id of the relation, to be used in :meth:`pykeen.models.Model.predict_t` and the like
         :raises DataError: if the description is empty, or that of another relation
         :raises FeatureError: if the encoder is another than that of the other relations
         """

@@ -140,7 +140,7 @@ class AlignedRepresentation(CachedRepresentation):
         """Mask a random share of the coordinates, and scale the rest up so that the sum stays the same on average.
 
         :param x: shape: ``(n, d)``
-        :return: what is left, and which coordinates are masked; shape: ``(n, d)`` each
+        :returns: what is left, and which coordinates are masked; shape: ``(n, d)`` each
         """
         hidden = torch.rand_like(x) < self.mask_rate
         return x.masked_fill(hidden, 0.0) / (1 - self.mask_rate), hidden

@@ -48,7 +48,7 @@ def nearest_texts(vectors: FloatTensor, mask: BoolTensor, k: int, chunk: int = 5
     :param mask: shape: ``(n,)``; which entities have a text
     :param k: the number of neighbours of each entity
     :param chunk: how many rows of similarities are held at a time
-    :return: shape: ``(m, 2)``; pairs of an entity and one of its k nearest others
+    :returns: shape: ``(m, 2)``; pairs of an entity and one of its k nearest others
     """
     ids, neighbours, _ = nearest(vectors, mask, k, chunk=chunk)
     return torch.stack([ids.repeat_interleave(neighbours.shape[1]), neighbours.flatten()], dim=-1)
@@ -153,7 +153,7 @@ class EvidenceGraph(nn.Module):
         """Return the mean vector of the entities on the near side of each directed relation, at unit length.
 
         :param vectors: shape: ``(num_entities, d)``
-        :return: shape: ``(2 R, d)``; row r: of the heads of r, row R + r: of its tails
+        :returns: shape: ``(2 R, d)``; row r: of the heads of r, row R + r: of its tails
         """
         length = self.profile_pointer.diff()
         entity = torch.repeat_interleave(torch.arange(self.num_entities, device=length.device), length)
@@ -490,7 +490,7 @@ class PairEvidence(nn.Module):
         :param texts: shape: ``(q, d)``; the text vectors of the relations
         :param query: shape: ``(m,)``; the number of the query of each triple
         :param tails: shape: ``(m,)``; the tails of the triples
-        :return: shape: ``(m, f)``
+        :returns: shape: ``(m, f)``
         """
         return self._evidence(heads, relations, texts, query, tails)[0]
 
@@ -576,7 +576,7 @@ class PairEvidence(nn.Module):
 
         :param grid: what there is to weigh
         :param projected: shape: ``(c, rank)`` each; the tails' texts
-        :return: shape: ``(c, q)``
+        :returns: shape: ``(c, q)``
         """
         tails, k = grid.tails, self.k
         q, c = len(grid.heads), len(tails.texts)
@@ -649,7 +649,7 @@ def score_grid(
     :param texts: shape: ``(q, d)``; the text vectors of the relations
     :param tails: shape: ``(c,)``; the tails
     :param limit: about how many links and numbers are held at a time
-    :return: shape: ``(q, c)``
+    :returns: shape: ``(q, c)``
     """
     one = members[0]
     graph, words = one.graph, one.words if "words" in one.evidence else None

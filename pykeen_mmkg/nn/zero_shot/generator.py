@@ -158,7 +158,7 @@ class Generator(nn.Module):
 
         :param texts: shape: ``(b, text_dim)``
         :param noise: shape: ``(b, n, noise_dim)`` or ``(n, noise_dim)``; None where there is none
-        :return: shape: ``(b, n, dim)``; without noise ``(b, 1, dim)``
+        :returns: shape: ``(b, n, dim)``; without noise ``(b, 1, dim)``
         """
         # the dimensions of the noise go through the maps as rows, and no bias is added to them
         basis = torch.eye(self.noise_dim, self.noise_dim + texts.shape[-1], dtype=texts.dtype, device=texts.device)
@@ -206,7 +206,7 @@ class Critic(nn.Module):
         :param own: shape: ``(b, dim)``; the centroid of the class
         :param other: shape: ``(b, dim)``; that of another
         :param margin: the margin
-        :return: shape: ``(b, n)`` each
+        :returns: shape: ``(b, n)`` each
         """
         m, own, other = self.features(torch.cat([x, own[:, None], other[:, None]], dim=1)).split(
             [x.shape[1], 1, 1], dim=1
@@ -286,7 +286,7 @@ class GenerativeLearner(SelfTrained):
         """Generate the samples for use, with the same noise each time.
 
         :param texts: shape: ``(b, text_dim)``
-        :return: shape: ``(b, num_samples, dim)``; without noise one sample
+        :returns: shape: ``(b, num_samples, dim)``; without noise one sample
         """
         return self.generator(texts, self.noise if self.generator.noise_dim else None)
 
@@ -317,7 +317,7 @@ class GenerativeLearner(SelfTrained):
         :param draw: a callable that returns a batch of :class:`Real`, detached; it is told whether real samples are
             needed
         :param n: the number of samples of each relation
-        :return: the generator's loss
+        :returns: the generator's loss
         """
         adversary = self.critic
         if adversary is not None:
@@ -476,7 +476,7 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
         """Add an unseen relation.
 
         :param text: shape: ``(e,)``; its text vector
-        :return: its id
+        :returns: its id
         """
         self.texts = torch.cat([self.texts, text[None].to(self.texts)])
         self.seen = torch.cat([self.seen, self.seen.new_zeros(1)])

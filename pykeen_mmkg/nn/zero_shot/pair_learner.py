@@ -163,7 +163,7 @@ class PairLearner(SelfTrained):
         """Return the means of the generated vectors of unit length.
 
         :param texts: shape: ``(b, text_dim)``; the text vectors of the relations
-        :return: shape: ``(b, dim)``; the dot product with a pair of unit length is its score
+        :returns: shape: ``(b, dim)``; the dot product with a pair of unit length is its score
         """
         return functional.normalize(self.learner.sample(texts), dim=-1).mean(1)
 
@@ -173,7 +173,7 @@ class PairLearner(SelfTrained):
         :param heads: shape: ``(b,)``
         :param aims: shape: ``(b, dim)``; see :meth:`aims`
         :param tails: shape: ``(b,)``
-        :return: shape: ``(b,)``; between -1 and 1
+        :returns: shape: ``(b,)``; between -1 and 1
         """
         return (functional.normalize(self.extractor(heads, tails), dim=-1) * aims).sum(-1)
 

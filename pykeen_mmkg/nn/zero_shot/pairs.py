@@ -16,7 +16,7 @@ def sample_neighbors(triples: MappedTriples, num_entities: int, k: int, seed: in
     :param num_entities: the number of entities
     :param k: the greatest number of neighbours
     :param seed: the seed of the sample
-    :return: the neighbours, shape: ``(num_entities, k)``, and how many of them count, shape: ``(num_entities,)``
+    :returns: the neighbours, shape: ``(num_entities, k)``, and how many of them count, shape: ``(num_entities,)``
     """
     triples = triples.cpu().unique(dim=0)
     source = torch.cat([triples[:, 0], triples[:, 2]])
@@ -121,7 +121,7 @@ class PairExtractor(nn.Module):
 
         :param heads: shape: ``s``
         :param tails: shape: ``s``
-        :return: shape: ``(*s, dim)``
+        :returns: shape: ``(*s, dim)``
         """
         return self.join(self.halves(heads, "head"), self.halves(tails, "tail"))
 
@@ -134,7 +134,7 @@ class PairExtractor(nn.Module):
         :param many: shape: ``(n,)``; the entities that each is paired with
         :param aims: shape: ``(b, dim)``; what pairs are compared with
         :param side: ``tail`` if many are the tails, else ``head``
-        :return: shape: ``(b, n)``
+        :returns: shape: ``(b, n)``
         """
         x, y = self.halves(many, side), self.halves(one, "head" if side == "tail" else "tail")
         inner, inner_of_one = functional.linear(x, self.inner.weight), self.inner(y)

@@ -58,7 +58,7 @@ class WordOverlap:
 
         :param heads: shape: ``(m,)``
         :param tails: shape: ``(m,)``
-        :return: shape: ``(m, 2)``, on the CPU
+        :returns: shape: ``(m, 2)``, on the CPU
         """
         h, t = heads.cpu().numpy(), tails.cpu().numpy()
         mentioned = numpy.asarray(self._name[t].multiply(self._text[h]).sum(axis=1)).ravel()
@@ -70,7 +70,7 @@ class WordOverlap:
 
         :param heads: shape: ``(q,)``
         :param tails: shape: ``(c,)``
-        :return: shape: ``(c, q, 2)``, on the CPU
+        :returns: shape: ``(c, q, 2)``, on the CPU
         """
         h, t = heads.cpu().numpy(), tails.cpu().numpy()
         mentioned = (self._name[t] @ self._text[h].T.tocsr()).toarray()
