@@ -4,7 +4,7 @@ import logging
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from docdata import parse_docdata
@@ -16,6 +16,7 @@ from torch.nn import functional
 from ..errors import FeatureError
 from .adapter import ResidualAdapter
 from .cached import CachedRepresentation
+from .preprocessing import Imputation, preprocess
 
 __all__ = ["FEATURE_PATH", "FeatureRepresentation"]
 
@@ -129,10 +130,13 @@ class FeatureRepresentation(CachedRepresentation):
         adapter: bool = False,
         adapter_kwargs: Mapping[str, Any] | None = None,
         normalize_features: bool = False,
+        center: bool = False,
+        whiten: float | None = None,
+        impute: Imputation | None = None,
+        impute_kwargs: Mapping[str, Any] | None = None,
         l2_normalize: bool = False,
         storage: str = "device",
         shuffle: int | None = None,
-        eval_cache: bool | None = None,
         **kwargs: Any,
     ) -> None:
         """Initialize the representation.
@@ -148,14 +152,21 @@ class FeatureRepresentation(CachedRepresentation):
         :param adapter: whether to add a :class:`~pykeen_mmkg.nn.adapter.ResidualAdapter` after the projection
         :param adapter_kwargs: keyword arguments of the adapter
         :param normalize_features: whether to bring the features to unit length, first of all
+        :param center: whether to subtract the mean of the unit vectors, see
+            :func:`~pykeen_mmkg.nn.preprocessing.center`
+        :param whiten: the power by which to even out the variances of the principal axes, see
+            :func:`~pykeen_mmkg.nn.preprocessing.whiten`
+        :param impute: how to estimate the vectors of ids that have only another modality: ``kernel`` or ``ridge``, see
+            :func:`~pykeen_mmkg.nn.preprocessing.impute`. Such an id counts as one that has features
+        :param impute_kwargs: the other modality, by ``features`` and, for an array, ``mask``, as for this one; and
+            ``shuffle``, ``temperature``, ``ridge``
         :param l2_normalize: whether to bring each vector to unit length, last of all
         :param storage: ``device``: a buffer, which follows the model; ``cpu``: host memory, from which the rows that
             are needed go to the model's device. With a feature file these are memory-mapped.
         :param shuffle: a seed, for the shuffled-features control: the rows change places at random among the ids
             that have one, so that the distribution is kept and the meaning is lost. ``None`` leaves them in place.
-        :param eval_cache: see :class:`~pykeen_mmkg.nn.cached.CachedRepresentation`; by default where something is
-            computed
-        :param kwargs: further keyword arguments of :class:`~pykeen_mmkg.nn.cached.CachedRepresentation`
+        :param kwargs: further keyword arguments of :class:`~pykeen_mmkg.nn.cached.CachedRepresentation`; the cache is
+            in use by default where something is computed
         :raises FeatureError: if the features cannot be read or aligned, are not finite (the message names the label),
             or are of a dimension that does not fit
         """
@@ -184,22 +195,30 @@ class FeatureRepresentation(CachedRepresentation):
                 f"{projection.in_features} to {projection.out_features}, and the representation has {dim}."
             )
         _check_finite(source, rows, labels)
-        if eval_cache is None:
-            eval_cache = bool(projection) or adapter
-        super().__init__(max_id=max_id, shape=dim, eval_cache=eval_cache, **kwargs)
+        kwargs.setdefault("eval_cache", bool(projection) or adapter)
+        super().__init__(max_id=max_id, shape=dim, **kwargs)
         self.feature_dim = own_dim
         self.storage = storage
         self.normalize_features = normalize_features
         self.l2_normalize = l2_normalize
-        self.path, self.digest = source.path, source.digest
         if shuffle is not None and shuffle is not False:
             rows = _shuffled(rows, seed=int(shuffle))
+        self._options: dict[str, Any] | None = None
+        if center or whiten is not None or impute is not None:
+            self._options = dict(centered=center, whitening=whiten, imputation=impute)
+        self._other: _Located | None = None
+        vectors = [source.vectors]
+        if impute is not None:
+            other, self._other, options = _other_modality(impute_kwargs or {}, labels, max_id)
+            vectors.append(other)
+            self._options = {**(self._options or {}), **options}
         # plain attributes, on purpose: as buffers they would move along to the GPU, or make the device ambiguous
-        self._row_of_id = rows.to(torch.int32)
+        self._own = _Located(source.path, source.digest, rows.to(torch.int32))
         self._host: FloatTensor | None = None
+        self._host_rows = self._own.rows
         self.register_buffer("mask", rows >= 0, persistent=False)
         self.register_buffer("features", None, persistent=False)
-        self._attach(source.vectors)
+        self._attach(*vectors)
         if isinstance(projection, nn.Linear):
             self.projection = projection
         else:
@@ -207,17 +226,23 @@ class FeatureRepresentation(CachedRepresentation):
         self.adapter = ResidualAdapter(dim, **(adapter_kwargs or {})) if adapter else None
         self.reset_parameters()
 
-    def _attach(self, vectors: FloatTensor) -> None:
-        """Take the rows out of a source that has been checked."""
-        if self.storage == "cpu":
+    def _attach(self, vectors: FloatTensor, other: FloatTensor | None = None) -> None:
+        """Take the rows out of sources that have been checked."""
+        if self.storage == "cpu" and self._options is None:
             self._host = vectors
             return
-        rows = self._row_of_id.long()
-        aligned = vectors[rows.clamp(min=0)].to(dtype=torch.get_default_dtype())
-        aligned.masked_fill_(rows.lt(0).unsqueeze(-1), 0.0)
+        aligned, mask = self._own.align(vectors)
         if self.normalize_features:
             aligned = functional.normalize(aligned, dim=-1)
-        self.features = aligned.to(device=self.mask.device)
+        if self._options is not None:
+            more = self._other.align(other) if self._other is not None and other is not None else ()
+            aligned, mask = preprocess(aligned, mask, *more, **self._options)
+            self.mask = mask.to(self.mask.device)
+        if self.storage == "cpu":
+            self._host = aligned
+            self._host_rows = torch.where(mask, torch.arange(self.max_id), -1).to(torch.int32)
+        else:
+            self.features = aligned.to(device=self.mask.device)
 
     # docstr-coverage: inherited
     def reset_parameters(self) -> None:  # noqa: D102
@@ -236,11 +261,11 @@ class FeatureRepresentation(CachedRepresentation):
         if self.features is not None:
             return self.features if indices is None else self.features[indices.to(self.mask.device)]
         assert self._host is not None
-        rows = (self._row_of_id if indices is None else self._row_of_id[indices.cpu()]).long()
+        rows = (self._host_rows if indices is None else self._host_rows[indices.cpu()]).long()
         x = self._host[rows.clamp(min=0)].to(device=self.mask.device)
         x = x.to(dtype=torch.get_default_dtype() if self.projection is None else self.projection.weight.dtype)
         x = x.masked_fill(rows.lt(0).unsqueeze(-1).to(x.device), 0.0)
-        return functional.normalize(x, dim=-1) if self.normalize_features else x
+        return functional.normalize(x, dim=-1) if self.normalize_features and self._options is None else x
 
     def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
         x = self.lookup(indices)
@@ -264,24 +289,27 @@ class FeatureRepresentation(CachedRepresentation):
         """Return the share of ids that have features."""
         return self.mask.float().mean().item()
 
+    @property
+    def path(self) -> str | None:
+        """Return the file of the features, if there is one."""
+        return self._own.path
+
+    @property
+    def _reloadable(self) -> bool:
+        """Return whether the features can be read again instead of being pickled."""
+        return all(source.path is not None for source in (self._own, self._other) if source is not None)
+
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        if self.path is not None:
+        if self._reloadable:
             state["_host"] = None
             state["_buffers"] = {**self._buffers, "features": None}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if self.path is None:
-            return
-        source = _Source(_find(self.path))
-        if source.digest != self.digest:
-            raise FeatureError(
-                f"{source.name} is not the one that the model was saved with: its digest is {source.digest}, expected "
-                f"{self.digest}. Restore the file, or train the model again."
-            )
-        self._attach(source.vectors)
+        if self._reloadable:
+            self._attach(*(source.load() for source in (self._own, self._other) if source is not None))
 
     # docstr-coverage: inherited
     def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
@@ -290,6 +318,48 @@ class FeatureRepresentation(CachedRepresentation):
         yield f"storage={self.storage}"
         if self.path is not None:
             yield f"path={self.path}"
+
+
+class _Located(NamedTuple):
+    """Which row of which source an id has."""
+
+    path: str | None
+    digest: str | None
+    #: shape (max_id,), -1 for none
+    rows: LongTensor
+
+    def align(self, vectors: FloatTensor) -> tuple[FloatTensor, BoolTensor]:
+        """Return a row for each id, and which of them are features."""
+        rows = self.rows.long()
+        aligned = vectors[rows.clamp(min=0)].to(dtype=torch.get_default_dtype())
+        return aligned.masked_fill_(rows.lt(0).unsqueeze(-1), 0.0), rows >= 0
+
+    def load(self) -> FloatTensor:
+        """Read the file again, and refuse another one."""
+        assert self.path is not None
+        source = _Source(_find(self.path))
+        if source.digest != self.digest:
+            raise FeatureError(
+                f"{source.name} is not the one that the model was saved with: its digest is {source.digest}, expected "
+                f"{self.digest}. Restore the file, or train the model again."
+            )
+        return source.vectors
+
+
+def _other_modality(
+    options: Mapping[str, Any], labels: Sequence[str] | None, max_id: int
+) -> tuple[FloatTensor, _Located, dict[str, Any]]:
+    """Read the modality to impute from; return its vectors, where they are, and what is left of the options."""
+    rest = dict(options)
+    if "features" not in rest:
+        raise FeatureError("Imputation needs another modality: give impute_kwargs={'features': ...}.")
+    source = _Source(rest.pop("features"), rest.pop("mask", None))
+    rows = source.align(labels, max_id)
+    _check_finite(source, rows, labels)
+    seed = rest.pop("shuffle", None)
+    if seed is not None and seed is not False:
+        rows = _shuffled(rows, seed=int(seed))
+    return source.vectors, _Located(source.path, source.digest, rows.to(torch.int32)), rest
 
 
 def _only(shape: int | Sequence[int] | None, default: int) -> int:

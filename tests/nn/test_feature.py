@@ -11,6 +11,7 @@ from pykeen.nn.representation import MaxIDMismatchError
 from pykeen_mmkg.errors import FeatureError
 from pykeen_mmkg.features import FeatureStore
 from pykeen_mmkg.nn.feature import FEATURE_PATH, FeatureRepresentation
+from pykeen_mmkg.nn.preprocessing import preprocess
 
 LABELS = ["ant", "bee", "cat", "dog", "eel"]
 
@@ -223,3 +224,56 @@ def test_infinite_feature_is_named() -> None:
         FeatureRepresentation(features=x, labels=LABELS)
     # masked, it does not matter
     FeatureRepresentation(features=x, labels=LABELS, mask=[True, True, True, False, True])
+
+
+def _two(tmp_path: pathlib.Path) -> tuple[FeatureStore, FeatureStore]:
+    """Texts of three labels, pictures of four; the cat and the dog have a picture only."""
+    generator = torch.Generator().manual_seed(0)
+    texts = FeatureStore.from_tensors(["eel", "ant", "bee"], torch.randn(3, 4, generator=generator), modality="textual")
+    pictures = FeatureStore.from_tensors(
+        ["dog", "bee", "cat", "ant"], torch.randn(4, 3, generator=generator), modality="visual"
+    )
+    return tuple(  # type: ignore[return-value]
+        FeatureStore.load(store.save(tmp_path / f"{store.modality}.safetensors")) for store in (texts, pictures)
+    )
+
+
+@pytest.mark.parametrize("storage", ["device", "cpu"])
+@pytest.mark.parametrize("options", [dict(center=True), dict(whiten=0.5), dict(center=True, impute="kernel")])
+def test_preprocessing(tmp_path: pathlib.Path, storage: str, options: dict[str, object]) -> None:
+    """The rows are those of the functions, whatever the storage, also from a pickle, which holds no features."""
+    texts, pictures = _two(tmp_path)
+    more = dict(impute_kwargs={"features": pictures, "temperature": 0.5}) if "impute" in options else {}
+    representation = FeatureRepresentation(features=texts, labels=LABELS, storage=storage, **options, **more)
+    own, other = (store.lookup(LABELS) for store in (texts, pictures))
+    x, mask = preprocess(
+        *own,
+        *(other if more else (None, None)),
+        centered=True,
+        whitening=options.get("whiten"),
+        imputation=options.get("impute"),
+        temperature=0.5,
+    )
+    assert representation.mask.equal(mask)
+    assert mask.tolist() == [True, True, bool(more), bool(more), True]
+    torch.testing.assert_close(representation(), x)
+    torch.testing.assert_close(representation(torch.tensor([4, 2])), x[[4, 2]])
+    again = pickle.loads(pickle.dumps(representation))
+    assert again().equal(representation()) and again.mask.equal(mask)
+
+
+def test_imputation_from_another_file_is_noticed(tmp_path: pathlib.Path) -> None:
+    """The file that estimates came from has to be the same as well; without it, estimates cannot be asked for."""
+    texts, pictures = _two(tmp_path)
+    options = dict(features=texts, labels=LABELS, impute="kernel")
+    representation = FeatureRepresentation(**options, impute_kwargs={"features": pictures})
+    shuffled = FeatureRepresentation(**options, impute_kwargs={"features": pictures, "shuffle": 1})
+    assert representation.mask.equal(shuffled.mask)
+    assert not representation().equal(shuffled())
+    pickled = pickle.dumps(representation)
+    assert pictures.path is not None
+    FeatureStore.from_tensors(pictures.labels, pictures.vectors + 1, modality="visual").save(pictures.path)
+    with pytest.raises(FeatureError, match="digest"):
+        pickle.loads(pickled)
+    with pytest.raises(FeatureError, match="impute_kwargs"):
+        FeatureRepresentation(**options)
