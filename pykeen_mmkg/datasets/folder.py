@@ -119,6 +119,8 @@ class MultimodalDataset(LazyDataset):
     change in them is noticed.
     ---
     name: Multimodal dataset from a folder
+    citation:
+        github: pykeen-mmkg/pykeen-mmkg
     statistics:
         entities: 0
         relations: 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pykeen.datasets import Nations
 
-from pykeen_mmkg import rules
+from pykeen_mmkg.baselines import rules
 from pykeen_mmkg.evaluation import protocols
 from pykeen_mmkg.evaluation.results import ProtocolMetricResults
 from tests import cases
