@@ -582,7 +582,8 @@ def sampler_steps(data: Data) -> Steps:
         return TriplesFactory(triples, entity_to_id=ids, relation_to_id=data.training.relation_to_id)
 
     def pools() -> Entries:
-        found = ours("type_pools")(typed())
+        factory = typed()
+        found = ours("type_pools")(triples, ours("entity_types")(factory.entity_to_id))
         kwargs = dict(pools=found, mapped_triples=triples, num_negs_per_pos=20, **shape)
         sizes = torch.tensor([[r, len(pool), int(pool.sum())] for r, pool in sorted(found.items())])
         return {"pools": entry(sizes), **sample(ours("PoolNegativeSampler")(**kwargs))}
@@ -597,7 +598,7 @@ def sampler_steps(data: Data) -> Steps:
             model="distmult",
             model_kwargs=dict(embedding_dim=8),
             training_loop="episodic",
-            training_loop_kwargs=dict(num_batches=5, competitors="types"),
+            training_loop_kwargs=dict(num_batches=5, negatives="types"),
             training_kwargs=dict(num_epochs=2, batch_size=32, use_tqdm=False),
             **TRAINING,
         )

@@ -46,7 +46,7 @@ NOTHING = dict(training_kwargs=dict(num_epochs=0))
 SMALL = dict(learner_dim=128, consolidator_kwargs=dict(num_bases=8))
 PUBLISHED = dict(adversarial=True, noise_dim=15, spectral=True, reconstruction_weight=dict(visual=0.7, textual=0.5))
 #: what the episodic loop does differently on NELL-ZS
-NELL_LOOP: dict[str, Any] = dict(competitors="types", relations_per_batch=4, num_batches=40)
+NELL_LOOP: dict[str, Any] = dict(negatives="types", relations_per_batch=4, num_batches=40)
 #: selected on the dev relations
 NELL_KWARGS: dict[str, Any] = dict(similar_texts=5)
 #: the rows: name -> (model, its keyword arguments, the rest of the pipeline's arguments)

@@ -48,13 +48,8 @@ def _json(_ctx: click.Context, param: click.Parameter, value: str | None) -> dic
 
 def _dataset(name: str, kwargs: dict[str, Any]) -> Any:
     """Return a dataset by name, or by the path of a folder."""
-    from pykeen.datasets import dataset_resolver
+    from .datasets import load_dataset
 
-    from .evaluation.labels import load_dataset
-
-    known = dataset_resolver.options
-    if not pathlib.Path(name).is_dir() and name not in known and dataset_resolver.normalize(name) not in known:
-        raise MultimodalError(f"{name!r} is neither a folder nor the name of a dataset (`pykeen ls datasets`).")
     return load_dataset(name, kwargs)
 
 

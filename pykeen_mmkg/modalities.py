@@ -12,7 +12,8 @@ from typing import Any
 
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
-from .datasets.folder import labels_of as in_order
+from .datasets.labels import labels_in_order
+from .datasets.metadata import GraphMetadata
 from .datasets.tables import Kind, Missing, ModalityTable
 from .encoders import VisionLanguageEncoder, encode_images, encode_texts, make_encoder
 from .encoders.encode import default_directory
@@ -56,7 +57,7 @@ def labels_of(triples_factory: CoreTriplesFactory, kind: Kind) -> list[str]:
             "TriplesFactory, or give features as tensors in the order of the ids."
         )
     mapping = triples_factory.entity_to_id if kind == "entity" else triples_factory.relation_to_id
-    labels = list(in_order(mapping))
+    labels = list(labels_in_order(mapping))
     if kind == "relation" and triples_factory.create_inverse_triples:
         labels = [label for base in labels for label in (base, base + INVERSE_SUFFIX)]
     return labels
@@ -102,19 +103,21 @@ class ModalitySources:
         :param kwargs: the attributes of this class
         :returns: the sources
         """
-        metadata = (getattr(triples_factory, "metadata", None) or {}).get("multimodal") or {}
+        record = GraphMetadata.of(triples_factory)
         given = {key: value for key, value in kwargs.items() if value is not None}
         features = dict(given.pop("features", {}))
         unknown = set(features) - set(FEATURE_KEYS.values())
         if unknown:
             raise FeatureError(f"Unknown features {sorted(unknown)}; known are {sorted(FEATURE_KEYS.values())}.")
-        merged = {key: metadata.get(key) for key in ("entities", "relations", "images", "image_kwargs", "missing_rows")}
+        merged = {
+            key: getattr(record, key) for key in ("entities", "relations", "images", "image_kwargs", "missing_rows")
+        }
         merged = {key: value for key, value in merged.items() if value is not None} | given
         if given.keys() & {"entities", "relations", "images"}:
             # whoever names tables of their own does not mean the features that were made from others
             shipped: Mapping[str, Any] = {}
         else:
-            shipped = metadata.get("features") or {}
+            shipped = record.features
         return cls(features={**shipped, **features}, named=frozenset(features), **merged)
 
     def _encoder(self) -> VisionLanguageEncoder:

@@ -15,6 +15,7 @@ from pykeen.models.base import Model
 from pykeen.predict import predict_target
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
+from .datasets.metadata import GraphMetadata
 from .datasets.tables import Kind, ModalityTable
 from .errors import DataError
 
@@ -28,8 +29,8 @@ def names_of(triples_factory: CoreTriplesFactory, kind: Kind = "entity") -> dict
     :param kind: ``"entity"`` or ``"relation"``
     :returns: the names; empty if there is no table. A label without a name is left out
     """
-    metadata = (getattr(triples_factory, "metadata", None) or {}).get("multimodal") or {}
-    path = metadata.get("entities" if kind == "entity" else "relations")
+    record = GraphMetadata.of(triples_factory)
+    path = record.entities if kind == "entity" else record.relations
     if path is None or not pathlib.Path(path).is_file():
         return {}
     table = ModalityTable.load(path, kind=kind)

@@ -17,8 +17,8 @@ from pykeen.triples import CoreTriplesFactory
 from tqdm.auto import tqdm
 
 from ..baselines.rules import DuplicateRule, InverseRule, Rule, SymmetricRule, opposite_relations
+from ..datasets import GraphMetadata, load_dataset
 from ..errors import MultimodalError
-from ..evaluation.labels import load_dataset
 from ..evaluation.results import dataset_digest
 from ..evaluation.run import evaluate
 from ..features.store import FeatureStore
@@ -390,8 +390,7 @@ def _duplicate_images(subject: _Subject) -> Iterator[Finding]:
 
 def _placeholder_vectors(subject: _Subject) -> Iterator[Finding]:
     """Look for identical and random-looking rows in the feature stores."""
-    metadata = (getattr(subject.training, "metadata", None) or {}).get("multimodal") or {}
-    for name, path in (metadata.get("features") or {}).items():
+    for name, path in GraphMetadata.of(subject.training).features.items():
         yield from audit_features(FeatureStore.load(path), name)
 
 

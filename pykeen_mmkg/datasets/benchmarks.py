@@ -16,7 +16,7 @@ from pykeen.constants import PYKEEN_HOME
 
 from ..errors import DatasetNotFoundError
 from .folder import MultimodalDataset, PathLike
-from .relation_lists import type_candidates
+from .types import type_candidates
 
 __all__ = [
     "DB15k",
@@ -251,7 +251,7 @@ class NELLZS(Benchmark):
         if listed is not None:
             return listed
         triples = torch.cat([factory.mapped_triples for factory in self.factories.values()])
-        return type_candidates(triples, self.entity_table.labels, self.relation_table.labels)
+        return type_candidates(triples, self.entity_table.index, self.relation_table.index)
 
     @property
     def dev_relations(self) -> tuple[str, ...]:

@@ -1,7 +1,10 @@
 """Reading the tab-separated files of a dataset: UTF-8, no quoting, errors that name the file and the line."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from pykeen.typing import MappedTriples
 
 from ..errors import DataError
 
@@ -9,6 +12,7 @@ __all__ = [
     "LabeledTriple",
     "find_file",
     "read_lines",
+    "map_triples",
     "read_triples",
 ]
 
@@ -92,3 +96,18 @@ def read_triples(path: pathlib.Path, relations: Sequence[str] = ()) -> list[Labe
             f"{path}, line 1: {triples[0]} looks like a header; files of triples have none: remove the line"
         )
     return triples
+
+
+def map_triples(
+    triples: Iterable[LabeledTriple], entity_to_id: Mapping[str, int], relation_to_id: Mapping[str, int]
+) -> tuple[MappedTriples, int]:
+    """Give triples of labels their ids; those with a label of another graph are left out.
+
+    :param triples: head, relation and tail each
+    :param entity_to_id: the ids of the entities
+    :param relation_to_id: the ids of the relations
+    :returns: the triples of ids, shape: ``(n, 3)``, and how many were left out
+    """
+    rows = [(entity_to_id.get(h), relation_to_id.get(r), entity_to_id.get(t)) for h, r, t in triples]
+    known = [row for row in rows if None not in row]
+    return torch.tensor(known, dtype=torch.long).view(-1, 3), len(rows) - len(known)

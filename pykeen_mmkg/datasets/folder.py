@@ -18,14 +18,15 @@ from pykeen.typing import LongTensor
 
 from ..errors import DataError, DatasetNotFoundError, MultimodalError
 from ..io import write_text
+from .candidate_lists import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
-from .files import SUFFIXES, LabeledTriple, find_file, read_triples
-from .relation_lists import read_candidates, read_relations
+from .files import SUFFIXES, LabeledTriple, find_file, map_triples, read_triples
+from .labels import labels_in_order
+from .metadata import GraphMetadata
 from .tables import Missing, ModalityTable, load_tables
 
 __all__ = [
     "MultimodalDataset",
-    "labels_of",
     "tables_of",
 ]
 
@@ -39,11 +40,6 @@ SPLIT_FILES: Mapping[str, str] = {"training": "train", "validation": "valid", "t
 FEATURE_NAMES = ("visual", "textual", "relation_visual", "relation_textual")
 #: the file in PyKEEN's cache from which a dataset is rebuilt
 CACHE_FILE = "multimodal.json"
-
-
-def labels_of(label_to_id: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the labels in the order of their ids."""
-    return tuple(sorted(label_to_id, key=label_to_id.__getitem__))
 
 
 def tables_of(
@@ -73,15 +69,15 @@ def tables_of(
             f"{type(factory).__name__} has no labels, so that nothing can be looked up in a table; use a "
             f"TriplesFactory, for instance from CoreTriplesFactory.with_labels"
         )
-    known = (factory.metadata or {}).get("multimodal") or {}
+    known = GraphMetadata.of(factory)
     return load_tables(
-        labels_of(factory.entity_to_id),
-        labels_of(factory.relation_to_id),
-        entities=entities if entities is not None else known.get("entities"),
-        relations=relations if relations is not None else known.get("relations"),
-        images=images if images is not None else known.get("images"),
-        image_name=image_name if image_name is not None else known.get("image_kwargs", {}).get("image_name", "{label}"),
-        missing_rows=missing_rows if missing_rows is not None else known.get("missing_rows", "error"),
+        labels_in_order(factory.entity_to_id),
+        labels_in_order(factory.relation_to_id),
+        entities=entities if entities is not None else known.entities,
+        relations=relations if relations is not None else known.relations,
+        images=images if images is not None else known.images,
+        image_name=image_name if image_name is not None else known.image_kwargs.get("image_name", "{label}"),
+        missing_rows=missing_rows if missing_rows is not None else known.missing_rows,
     )
 
 
@@ -113,7 +109,7 @@ class MultimodalDataset(LazyDataset):
 
     All factories share the ids of all entities and relations over all splits and tables, so that no triple is dropped
     for an entity or relation that is unseen in training. What a model needs travels as ``"multimodal"`` in the
-    factories' metadata, see :attr:`pointers`.
+    factories' metadata, see :attr:`record`.
 
     PyKEEN's cache of datasets keeps only how the dataset was constructed: the files are read every time, so that a
     change in them is noticed.
@@ -137,7 +133,7 @@ class MultimodalDataset(LazyDataset):
     _extra: dict[str, TriplesFactory]
     _entity_table: ModalityTable
     _relation_table: ModalityTable
-    _pointers: dict[str, Any]
+    _record: GraphMetadata
     _duplicates: dict[str, int]
     _constructor_kwargs: dict[str, Any]
 
@@ -291,18 +287,18 @@ class MultimodalDataset(LazyDataset):
             self._entity_table = self._entity_table.with_images(image_folder, image_name=self._image_name)
 
         side_files = {name: folder / name for name in ("candidates.json", "dev_relations.txt", "known_true.tsv")}
-        self._pointers = {
-            "path": str(folder),
-            "entities": entity_path and str(entity_path),
-            "relations": relation_path and str(relation_path),
-            "images": image_folder and str(image_folder),
-            "image_kwargs": {"image_name": self._image_name},
-            "missing_rows": self._missing_rows,
-            "features": features,
+        self._record = GraphMetadata(
+            path=str(folder),
+            entities=None if entity_path is None else str(entity_path),
+            relations=None if relation_path is None else str(relation_path),
+            images=None if image_folder is None else str(image_folder),
+            image_kwargs={"image_name": self._image_name},
+            missing_rows=self._missing_rows,
+            features=features,
             **{path.stem: str(path) if path.is_file() else None for path in side_files.values()},
-            "digest": _digest(triples, self._entity_table, self._relation_table),
-        }
-        self.metadata = {"multimodal": self._pointers}
+            digest=_digest(triples, self._entity_table, self._relation_table),
+        )
+        self.metadata = self._record.to_metadata()
         factories = {split: self._factory(rows, training=split == "training") for split, rows in triples.items()}
         self._training = factories.pop("training")
         self._testing = factories.pop("testing")
@@ -320,7 +316,7 @@ class MultimodalDataset(LazyDataset):
             entity_to_id=entity_to_id,
             relation_to_id=relation_to_id,
             create_inverse_triples=training and self._create_inverse_triples,
-            metadata={"multimodal": self._pointers},
+            metadata=self._record.to_metadata(),
         )
 
     def _without_duplicates(
@@ -412,20 +408,15 @@ class MultimodalDataset(LazyDataset):
         return self._relation_table
 
     @property
-    def pointers(self) -> Mapping[str, Any]:
-        """What a model needs, as it travels in the factories' metadata: absolute paths and the digest, JSON-able.
-
-        Keys: ``path``, ``entities``, ``relations``, ``images``, ``candidates``, ``dev_relations``, ``known_true``
-        (a path each, or None), ``features`` (name -> path), ``image_kwargs`` (the further arguments of
-        :meth:`~pykeen_mmkg.datasets.tables.ModalityTable.load`), ``missing_rows`` and ``digest``.
-        """
+    def record(self) -> GraphMetadata:
+        """What a model needs besides the triples, as it travels in the factories' metadata; paths are absolute."""
         self._ensure()
-        return self._pointers
+        return self._record
 
     @property
     def digest(self) -> str:
         """A SHA-256 of triples, tables, and names and sizes of images: what identifies the data in a result."""
-        return self.pointers["digest"]
+        return cast(str, self.record.digest)
 
     @property
     def duplicates(self) -> Mapping[str, int]:
@@ -436,14 +427,16 @@ class MultimodalDataset(LazyDataset):
     @property
     def candidates(self) -> dict[str, list[str]] | None:
         """The candidate entities per relation from ``candidates.json``, None if there is no such file."""
-        path = self.pointers["candidates"]
-        return path and read_candidates(path, self._entity_table.index, self._relation_table.index)
+        path = self.record.candidates
+        if path is None:
+            return None
+        return dict(read_candidates(path, self._entity_table.index, self._relation_table.index))
 
     @property
     def dev_relations(self) -> tuple[str, ...] | None:
         """The relations of ``dev_relations.txt``, None if there is no such file."""
-        path = self.pointers["dev_relations"]
-        return path and read_relations(path)
+        path = self.record.dev_relations
+        return None if path is None else read_relations(path)
 
     @property
     def known_true(self) -> LongTensor | None:
@@ -451,21 +444,14 @@ class MultimodalDataset(LazyDataset):
 
         Triples with an entity or relation that the dataset does not have are left out: they can filter nothing.
         """
-        path = self.pointers["known_true"]
+        path = self.record.known_true
         if path is None:
             return None
-        entity_to_id, relation_to_id = self._entity_table.index, self._relation_table.index
         triples = read_triples(pathlib.Path(path), self._relation_table.labels)
-        ids = [
-            (entity_to_id[h], relation_to_id[r], entity_to_id[t])
-            for h, r, t in triples
-            if h in entity_to_id and r in relation_to_id and t in entity_to_id
-        ]
-        if len(ids) < len(triples):
-            logger.info(
-                "%s: %d of %d triples have labels of another graph", path, len(triples) - len(ids), len(triples)
-            )
-        return torch.as_tensor(ids, dtype=torch.long).view(-1, 3)
+        ids, left_out = map_triples(triples, self._entity_table.index, self._relation_table.index)
+        if left_out:
+            logger.info("%s: %d of %d triples have labels of another graph", path, left_out, len(triples))
+        return ids
 
     def coverage(self) -> Coverage:
         """Count which entities, relations and triples have which modality, and what is unseen in training."""

@@ -13,7 +13,8 @@ from tabulate import tabulate
 
 from ..errors import DataError
 from .drawing import draw_entities, draw_relations
-from .folder import labels_of
+from .labels import labels_in_order
+from .metadata import GraphMetadata
 from .overlap import RelationOverlap, leaking_triples, relation_overlaps
 
 __all__ = [
@@ -142,14 +143,14 @@ class _Source:
         removed: MappedTriples,
         extra: Mapping[str, MappedTriples] | None = None,
     ) -> SplitDataset:
-        pointers = dict((self.training.metadata or {}).get("multimodal") or {})
-        sha = hashlib.sha256(str(pointers.get("digest")).encode())
+        record = GraphMetadata.of(self.training)
+        sha = hashlib.sha256(str(record.digest).encode())
         for triples in (training, testing, validation, removed):
             sha.update(triples.shape[0].to_bytes(8, "little") + triples.numpy().tobytes())
-        pointers.update(digest=sha.hexdigest(), dev_relations=None)
+        record = dataclasses.replace(record, digest=sha.hexdigest(), dev_relations=None)
 
         def make(triples: MappedTriples, **kwargs: Any) -> TriplesFactory:
-            return self.factory(triples, multimodal=pointers, **kwargs)
+            return self.factory(triples, **record.to_metadata(), **kwargs)
 
         return SplitDataset(
             training=make(training, training=True),
@@ -158,7 +159,7 @@ class _Source:
             removed=make(removed),
             extra={name: make(triples) for name, triples in (extra or {}).items() if len(triples)},
             report=report,
-            metadata={"multimodal": pointers},
+            metadata=record.to_metadata(),
         )
 
 
@@ -199,7 +200,7 @@ def split_unseen_relations(
         raise DataError(f"leaks={leaks!r} must be 'report', 'remove-pairs' or 'remove-relations'")
     src = _Source.of(source)
     triples = src.triples
-    labels = labels_of(src.training.relation_to_id)
+    labels = labels_in_order(src.training.relation_to_id)
     given = _ids(unseen, src.training.relation_to_id, "relation"), _ids(dev, src.training.relation_to_id, "relation")
     _check_disjoint(*given, labels=labels, kind="relation")
     counts = torch.bincount(triples[:, 1], minlength=len(labels))
@@ -296,7 +297,7 @@ def split_unseen_entities(
     :raises DataError: if an entity is unknown or in both sets, too few can be drawn, or no triple is left
     """
     src = _Source.of(source)
-    labels = labels_of(src.training.entity_to_id)
+    labels = labels_in_order(src.training.entity_to_id)
     num = len(labels)
     given = _ids(unseen, src.training.entity_to_id, "entity"), _ids(dev, src.training.entity_to_id, "entity")
     _check_disjoint(*given, labels=labels, kind="entity")

@@ -352,7 +352,7 @@ def load_tables(
 ) -> tuple[ModalityTable, ModalityTable]:
     """Load the tables of entities and relations for the labels of a graph.
 
-    Works for a plain factory of PyKEEN: ``load_tables(labels_of(factory.entity_to_id), labels_of(...), entities=...)``.
+    Works for a plain factory of PyKEEN, see :func:`~pykeen_mmkg.datasets.labels.labels_in_order`.
 
     :param entity_labels: the labels of the entities in the order of their ids, shape: (n,)
     :param relation_labels: the labels of the relations in the order of their ids, shape: (k,)

@@ -9,9 +9,9 @@ from typing import ClassVar, NamedTuple
 from docdata import parse_docdata
 
 from ..errors import DataError
+from .candidate_lists import read_relations
 from .files import LabeledTriple
 from .folder import MultimodalDataset
-from .relation_lists import read_relations
 
 __all__ = [
     "UnseenEntity",

@@ -10,7 +10,9 @@ from pykeen.models.base import Model
 from pykeen.triples import TriplesFactory
 from pykeen.typing import RANK_REALISTIC, RankType
 
+from ..datasets import GraphMetadata, labels_in_order, tables_of
 from ..errors import EvaluationError
+from ..features import FeatureStore
 from .results import ProtocolMetricResults, RankTable
 from .run import make_evaluator
 
@@ -31,18 +33,14 @@ def modality_masks(factory: Any) -> dict[str, numpy.ndarray]:
     :returns: ``"visual"`` and ``"textual"``, each of shape ``(num_entities,)``, in the order of the ids
     :raises EvaluationError: if the factory says nothing about modalities
     """
-    from ..datasets.folder import labels_of, tables_of  # late: datasets stand above evaluation
-    from ..features.store import FeatureStore
-
-    metadata = (getattr(factory, "metadata", None) or {}).get("multimodal")
-    if not metadata or not isinstance(factory, TriplesFactory):
+    record = GraphMetadata.of(factory)
+    if not record or not isinstance(factory, TriplesFactory):
         raise EvaluationError(
             "The factory says nothing about text and images: give one of a MultimodalDataset, or `masks` (modality -> "
-            "which "
-            "entities have it)."
+            "which entities have it)."
         )
-    labels = labels_of(factory.entity_to_id)
-    features = metadata.get("features") or {}
+    labels = labels_in_order(factory.entity_to_id)
+    features = record.features
     result = {}
     for modality in ("visual", "textual"):
         if modality in features:

@@ -1,75 +1,18 @@
 """Candidate lists: who competes with the answer to a query."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from pykeen.typing import LongTensor, MappedTriples, Target
 
+from ..datasets import read_candidates, type_pools
 from ..errors import EvaluationError
 from ..indexing import Ragged, query_columns
 from .labels import LabelMaps
 
-__all__ = ["CandidateSets", "read_candidates", "entity_types"]
-
-
-def read_candidates(source: Mapping[Any, Any] | str | Path) -> Mapping[Any, Any]:
-    """Return the mapping, or read it from a JSON file (relation -> list of entities, or relation -> {entity -> list}).
-
-    :raises EvaluationError: if the file is absent or holds something else
-    """
-    if isinstance(source, Mapping):
-        return source
-    path = Path(source)
-    if not path.is_file():
-        raise EvaluationError(
-            f"There is no file of candidates at {path}; expected a JSON object from relation to a list of entities "
-            f"(or the name of a rule: 'types')."
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise EvaluationError(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise EvaluationError(f"{path} holds a {type(content).__name__}; expected an object from relation to entities.")
-    return content
-
-
-def entity_types(
-    labels: LabelMaps, types: Mapping[str, str] | str | Path | None = None, separator: str = ":", field: int = 1
-) -> LongTensor:
-    """Return the type of each entity as a number.
-
-    :param labels: the label maps
-    :param types: the type by entity label; or a tab-separated file with an entity and its type in each row; or ``None``
-        to read it off the label, as in NELL's ``concept:TYPE:name``
-    :param separator: what separates the fields of a label
-    :param field: which field is the type, from 0
-    :returns: shape: ``(number of entities,)``
-    :raises EvaluationError: if an entity has no type
-    """
-    if types is not None and not isinstance(types, Mapping):
-        path = Path(types)
-        if not path.is_file():
-            raise EvaluationError(f"There is no file of entity types at {path}.")
-        rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line]
-        types = {row[0]: row[-1] for row in rows}
-    names: dict[str, int] = {}
-    result = torch.full((max(labels.entity_to_id.values(), default=-1) + 1,), -1, dtype=torch.long)
-    for label, index in labels.entity_to_id.items():
-        if types is None:
-            fields = label.split(separator)
-            name = fields[field] if len(fields) > field else None
-        else:
-            name = types.get(label)
-        if not name:
-            how = f"field {field} of its label, separated by {separator!r}," if types is None else "the types"
-            raise EvaluationError(f"The entity {label!r} has no type: {how} gives none.")
-        result[index] = names.setdefault(name, len(names))
-    return result
+__all__ = ["CandidateSets"]
 
 
 @dataclass(frozen=True)
@@ -100,13 +43,16 @@ class CandidateSets:
     ) -> "CandidateSets":
         """Build from lists by relation, or by relation and entity.
 
-        :param mapping: relation -> entities, or relation -> {entity -> entities}. Relations and entities are labels, or
-            ids if there are no labels.
+        :param mapping: relation -> entities, or relation -> {entity -> entities}, as of
+            :func:`~pykeen_mmkg.datasets.candidate_lists.read_candidates`. Relations and entities are labels, or ids if
+            there are no labels.
         :param num_entities: the number of entities
         :param labels: the label maps; ``None`` if the mapping holds ids
         :param origin: where the mapping comes from, for messages
-        :raises EvaluationError: if a list is empty or holds something that is no entity
+        :raises DataError: if a list is empty or repeats an entity
+        :raises EvaluationError: if a list holds something that is no entity of the dataset
         """
+        mapping = read_candidates(mapping)
 
         def entity(name: Any, where: str) -> int:
             index = name if labels is None else labels.entity_to_id.get(name)
@@ -115,10 +61,6 @@ class CandidateSets:
             return index
 
         def collect(names: Any, where: str) -> LongTensor:
-            if isinstance(names, str) or not isinstance(names, Sequence):
-                raise EvaluationError(f"{where} of {origin} is a {type(names).__name__}; expected a list of entities.")
-            if not len(names):
-                raise EvaluationError(f"{where} of {origin} is empty: nothing would compete with the answer.")
             return torch.tensor([entity(name, where) for name in names], dtype=torch.long)
 
         def find_relation(name: Any) -> int | None:
@@ -169,15 +111,10 @@ class CandidateSets:
     def from_types(cls, triples: MappedTriples, target: Target, types: LongTensor) -> "CandidateSets":
         """Take all entities of a type that is seen on the predicted side of the relation in the triples.
 
-        :param types: shape: ``(number of entities,)``, see :func:`entity_types`
+        :param types: shape: ``(number of entities,)``, see :func:`~pykeen_mmkg.datasets.types.entity_types`
         """
         _, answer = query_columns(target)
-        types = types.to(triples.device)
-        pools = {}
-        for r in triples[:, 1].unique().tolist():
-            seen = types[triples[triples[:, 1] == r, answer].unique()].unique()
-            pools[r] = torch.isin(types, seen).nonzero().view(-1)
-        return cls._from_pools(triples, pools)
+        return cls._from_pools(triples, type_pools(triples, types, answer))
 
     @classmethod
     def _from_pools(cls, triples: MappedTriples, pools: Mapping[int, LongTensor]) -> "CandidateSets":

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from pykeen.typing import MappedTriples
-
+from ..datasets import load_dataset
 from ..errors import EvaluationError
 
-__all__ = ["LabelMaps", "find_labels", "load_dataset", "read_label_map", "read_triples"]
+__all__ = ["LabelMaps", "find_labels", "read_label_map"]
 
 
 @dataclass(frozen=True)
@@ -54,25 +52,6 @@ def read_label_map(source: Mapping[str, int] | str | Path, kind: str) -> dict[st
     return result
 
 
-def load_dataset(dataset: Any, dataset_kwargs: Mapping[str, Any] | None = None) -> Any:
-    """Load a dataset unless it is one, or a triples factory, already.
-
-    :param dataset: anything that PyKEEN's ``pipeline(dataset=...)`` takes; a triples factory; or the path of a folder
-        for
-        :class:`~pykeen_mmkg.datasets.folder.MultimodalDataset`
-    :param dataset_kwargs: keyword arguments of the dataset
-    """
-    if hasattr(dataset, "entity_to_id"):
-        return dataset
-    if isinstance(dataset, str | Path) and Path(dataset).is_dir():
-        from ..datasets.folder import MultimodalDataset
-
-        return MultimodalDataset(path=dataset, **(dataset_kwargs or {}))
-    from pykeen.datasets import get_dataset  # late: datasets of plugins may import this package
-
-    return get_dataset(dataset=dataset, dataset_kwargs=dataset_kwargs)
-
-
 def find_labels(
     model: Any = None,
     *,
@@ -84,7 +63,7 @@ def find_labels(
     """Find the label maps.
 
     :param model: the model under evaluation; it may carry ``entity_to_id`` and ``relation_to_id``
-    :param dataset: see :func:`load_dataset`
+    :param dataset: see :func:`~pykeen_mmkg.datasets.loading.load_dataset`
     :param dataset_kwargs: keyword arguments of the dataset
     :param entity_to_id: the map itself, or the path of a file, see :func:`read_label_map`
     :param relation_to_id: the same for relations
@@ -103,10 +82,8 @@ def find_labels(
     else:
         raise EvaluationError(
             "The evaluator's configuration names entities or relations by label, but it does not know their ids. Give "
-            "it "
-            "`dataset` (and `dataset_kwargs`) as you give them to the pipeline, or `entity_to_id` and `relation_to_id` "
-            "(maps, "
-            "or files with a label and an id in each row)."
+            "it `dataset` (and `dataset_kwargs`) as you give them to the pipeline, or `entity_to_id` and "
+            "`relation_to_id` (maps, or files with a label and an id in each row)."
         )
     for kind, mapping, known in (
         ("entities", maps.entity_to_id, getattr(model, "num_entities", None)),
@@ -119,36 +96,3 @@ def find_labels(
                 f"another dataset."
             )
     return maps
-
-
-def read_triples(path: str | Path, labels: LabelMaps) -> tuple[MappedTriples, int]:
-    """Read true triples for filtering from a tab-separated file of labels.
-
-    :param path: the file; rows of head, relation, tail; no header
-    :param labels: the label maps
-    :returns: the triples whose three labels are known, shape: ``(n, 3)``, and how many rows were left out as unknown:
-        they can never be an answer of a ranking
-    :raises EvaluationError: if the file is absent or a row has not three fields
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise EvaluationError(f"There is no file of triples at {path}.")
-    rows, left_out = [], 0
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            fields = line.rstrip("\r\n").split("\t")
-            if len(fields) != 3:
-                raise EvaluationError(
-                    f"{path}: row {number} has {len(fields)} fields; expected head, relation and tail."
-                )
-            head, relation, tail = fields
-            ids = (
-                labels.entity_to_id.get(head),
-                labels.relation_to_id.get(relation),
-                labels.entity_to_id.get(tail),
-            )
-            if None in ids:
-                left_out += 1
-            else:
-                rows.append(ids)
-    return torch.tensor(rows, dtype=torch.long).view(-1, 3), left_out

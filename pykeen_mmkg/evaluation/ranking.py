@@ -175,7 +175,7 @@ def rank_side(
     target: Target,
     known: TargetIndex | None,
     candidates: CandidateSets | None,
-    everything: bool,
+    full_ranking: bool,
     restrict_to: Collection[int] | None,
     batch_size: int,
     slice_size: int,
@@ -190,7 +190,7 @@ def rank_side(
     :param target: the predicted side
     :param known: the known answers, which do not compete; ``None`` for unfiltered ranks
     :param candidates: who competes; ``None`` for all entities
-    :param everything: whether to rank among all entities too; otherwise only candidates are scored
+    :param full_ranking: whether to rank among all entities too; otherwise only candidates are scored
     :param restrict_to: entities that may compete at all, as in PyKEEN's ``restrict_entities_to``
     :param batch_size: the greatest number of queries in a batch
     :param slice_size: the greatest number of entities that are scored at once
@@ -202,7 +202,7 @@ def rank_side(
     device = triples.device
     queries = _Queries(triples, target)
     groups = None
-    if candidates is not None and not everything:
+    if candidates is not None and not full_ranking:
         groups = candidates.find(queries.entities, queries.relations)
         queries.sort_by(groups)
         groups = groups.sort(stable=True).values
@@ -210,7 +210,7 @@ def rank_side(
     if restrict_to is not None:
         allowed_only = torch.as_tensor(sorted(restrict_to), device=device)
     count = _Counter()
-    outputs = [torch.empty(3, len(triples), dtype=torch.long, device=device) for _ in range(1 + everything)]
+    outputs = [torch.empty(3, len(triples), dtype=torch.long, device=device) for _ in range(1 + full_ranking)]
     progress.reset(total=len(triples))
     for low, high in _batches(queries, groups, batch_size):
         entities, relations = queries.entities[low:high], queries.relations[low:high]
@@ -238,7 +238,7 @@ def rank_side(
                 known_row, known_entity = known_row[scored], position[scored]
             scores[known_row, known_entity] = float("nan")
 
-        if everything:
+        if full_ranking:
             outputs[1][:, place] = _ranks(count, scores, row, column, true)
         if candidates is not None:
             mask = torch.ones_like(scores, dtype=torch.bool)
@@ -251,7 +251,7 @@ def rank_side(
         outputs[0][:, place] = _ranks(count, scores, row, column, true)
         progress.update(last - first)
     results = [SideRanks(*output.cpu().numpy()) for output in outputs]
-    return results[0], results[1] if everything else None
+    return results[0], results[1] if full_ranking else None
 
 
 #: :func:`rank_side`, with batch and slice size halved until they fit into the memory of the GPU

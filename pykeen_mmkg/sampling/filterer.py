@@ -9,8 +9,8 @@ from docdata import parse_docdata
 from pykeen.sampling.filtering import Filterer
 from pykeen.typing import BoolTensor, LongTensor, MappedTriples
 
+from ..datasets import load_dataset
 from ..errors import DataError
-from ..evaluation.labels import load_dataset
 
 __all__ = ["KnownTriplesFilterer"]
 

@@ -1,44 +1,15 @@
-"""Negatives that look like the competitors of the evaluation."""
+"""Negative samplers whose negatives are those that the evaluation ranks against."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from pykeen.sampling.negative_sampler import NegativeSampler
-from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from pykeen.typing import BoolTensor, LongTensor
 
 from ..errors import DataError
 
-__all__ = ["PoolNegativeSampler", "SharedTailNegativeSampler", "type_pools"]
-
-
-def type_pools(triples_factory: CoreTriplesFactory, separator: str = ":", field: int = 1) -> dict[int, LongTensor]:
-    """Return for each relation of the training triples the entities of a type that one of its tails has.
-
-    :param triples_factory: the training triples, with labels such as NELL's ``concept:TYPE:name``
-    :param separator: what separates the fields of a label
-    :param field: which field is the type, from 0
-    :returns: relation -> entities, shape: ``(n,)`` each
-    :raises DataError: if there are no labels, or one has no type
-    """
-    if not isinstance(triples_factory, TriplesFactory):
-        raise DataError("Types are read off the labels of entities, but the triples factory has none.")
-    names: dict[str, int] = {}
-    types = torch.zeros(triples_factory.num_entities, dtype=torch.long)
-    for label, index in triples_factory.entity_to_id.items():
-        parts = label.split(separator)
-        if len(parts) <= field:
-            raise DataError(
-                f"The entity {label!r} has no type: its label has no field {field}, separated by {separator!r}. Leave "
-                '`competitors` out, or use competitors="all".'
-            )
-        types[index] = names.setdefault(parts[field], len(names))
-    triples = triples_factory.mapped_triples
-    return {
-        r: torch.isin(types, types[triples[triples[:, 1] == r, 2].unique()].unique()).nonzero().view(-1)
-        for r in triples[:, 1].unique().tolist()
-    }
+__all__ = ["PoolNegativeSampler", "SharedTailNegativeSampler"]
 
 
 class PoolNegativeSampler(NegativeSampler):

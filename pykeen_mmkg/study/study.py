@@ -43,8 +43,8 @@ import torch
 import yaml
 from tqdm.auto import tqdm
 
+from ..datasets import load_dataset
 from ..errors import MultimodalError
-from ..evaluation.labels import load_dataset
 from ..evaluation.results import ProtocolMetricResults, dataset_digest, versions, write_json
 from ..evaluation.significance import holm, paired_test
 from ..io import write_text, written_whole

@@ -8,14 +8,15 @@ from class_resolver import HintOrType, OptionalKwargs
 from docdata import parse_docdata
 from pykeen.sampling.negative_sampler import NegativeSampler
 from pykeen.training.slcwa import SLCWATrainingLoop
-from pykeen.triples import CoreTriplesFactory
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from pykeen.triples.instances import BaseBatchedSLCWAInstances, SLCWABatch
 from pykeen.typing import FloatTensor
 from torch.utils.data import DataLoader
 
+from ..datasets import entity_types, type_pools
 from ..errors import MultimodalError
 from ..sampling.filterer import KnownTriplesFilterer
-from ..sampling.negatives import PoolNegativeSampler, SharedTailNegativeSampler, type_pools
+from ..sampling.negatives import PoolNegativeSampler, SharedTailNegativeSampler
 
 __all__ = ["EpisodicTrainingLoop", "RelationBalancedInstances"]
 
@@ -81,33 +82,33 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
         relations_per_batch: int = 16,
         exponent: float = 0.5,
         cap: int = 1000,
-        competitors: str = "all",
+        negatives: str = "all",
         **kwargs: Any,
     ) -> None:
         """Initialize the training loop.
 
         :param negative_sampler: the negative sampler, by default
             :class:`~pykeen_mmkg.sampling.negatives.SharedTailNegativeSampler`: all triples of a batch have the same
-            competitors, and the model scores them by one call of its ``score_t``
+            negatives, and the model scores them by one call of its ``score_t``
         :param negative_sampler_kwargs: its keyword arguments; without a sampler 1,000 tails are drawn for a batch (with
-            the competitors ``types``, 64 for each triple), and known answers are left out
+            the negatives ``types``, 64 for each triple), and known answers are left out
         :param num_batches: the number of batches in an epoch
         :param relations_per_batch: see :class:`RelationBalancedInstances`
         :param exponent: see :class:`RelationBalancedInstances`
         :param cap: see :class:`RelationBalancedInstances`
-        :param competitors: the tails that negatives are drawn from, unless there is a sampler: ``all`` entities, or
+        :param negatives: the tails that negatives are drawn from, unless there is a sampler: ``all`` entities, or
             those of the ``types`` of the relation's tails, with labels such as NELL's ``concept:TYPE:name``
         :param kwargs: keyword arguments of :class:`pykeen.training.SLCWATrainingLoop`
-        :raises MultimodalError: if a number is not positive, or the competitors are unknown
+        :raises MultimodalError: if a number is not positive, or the negatives are unknown
         """
         if min(num_batches, relations_per_batch, cap) < 1:
             raise MultimodalError("num_batches, relations_per_batch and cap must be at least 1.")
-        if competitors not in ("all", "types") or (competitors == "types" and negative_sampler is not None):
+        if negatives not in ("all", "types") or (negatives == "types" and negative_sampler is not None):
             raise MultimodalError(
-                f"competitors must be 'all' or, without a negative_sampler, 'types'; got {competitors!r}."
+                f"negatives must be 'all' or, without a negative_sampler, 'types'; got {negatives!r}."
             )
         if negative_sampler is None:
-            types = competitors == "types"
+            types = negatives == "types"
             negative_sampler = PoolNegativeSampler if types else SharedTailNegativeSampler
             negative_sampler_kwargs = {
                 "num_negs_per_pos": 64 if types else 1000,
@@ -116,7 +117,7 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
                 **(negative_sampler_kwargs or {}),
             }
         super().__init__(negative_sampler=negative_sampler, negative_sampler_kwargs=negative_sampler_kwargs, **kwargs)
-        self.competitors = competitors
+        self.negatives = negatives
         self.episodes = dict(
             num_batches=num_batches, relations_per_batch=relations_per_batch, exponent=exponent, cap=cap
         )
@@ -135,8 +136,11 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
             raise MultimodalError("The episodic loop draws its batches itself; leave `sampler` out.")
         kwargs.pop("shuffle", None)
         sampler_kwargs = self.negative_sampler_kwargs
-        if self.competitors == "types":
-            sampler_kwargs = {**(sampler_kwargs or {}), "pools": type_pools(triples_factory)}
+        if self.negatives == "types":
+            if not isinstance(triples_factory, TriplesFactory):
+                raise MultimodalError("Types are read off the labels of entities, but the triples factory has none.")
+            pools = type_pools(triples_factory.mapped_triples, entity_types(triples_factory.entity_to_id))
+            sampler_kwargs = {**(sampler_kwargs or {}), "pools": pools}
         instances = RelationBalancedInstances.from_triples_factory(
             triples_factory,
             batch_size=batch_size,

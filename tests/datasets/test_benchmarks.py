@@ -69,26 +69,26 @@ def test_places(nowhere: pathlib.Path, folder: pathlib.Path, monkeypatch: pytest
     home = nowhere / "home" / "mmkg" / "datasets" / "wn9-img"
     home.parent.mkdir(parents=True)
     home.symlink_to(folder)
-    assert WN9Img().pointers["path"] == str(home)
+    assert WN9Img().record.path == str(home)
     other = nowhere / "data" / "wn9-img"
     other.parent.mkdir()
     other.symlink_to(folder)
     monkeypatch.setenv("PYKEEN_MMKG_DATA", str(other.parent))
-    assert WN9Img().pointers["path"] == str(other)
-    assert WN9Img(folder).pointers["path"] == str(folder)
+    assert WN9Img().record.path == str(other)
+    assert WN9Img(folder).record.path == str(folder)
 
 
 def test_images_beside_the_folder(folder: pathlib.Path):
     (folder / "images").rename(folder.parent / "wordnet-photos")
-    assert WN9Img(folder).pointers["images"] == str(folder.parent / "wordnet-photos")
-    assert MultimodalDataset(folder).pointers["images"] is None
+    assert WN9Img(folder).record.images == str(folder.parent / "wordnet-photos")
+    assert MultimodalDataset(folder).record.images is None
     assert WN9Img(folder).coverage().num_images == 4
     # WN18RR's images have an n before the label
     assert WN18RRText(folder).coverage().num_images == 0
     (folder.parent / "wordnet-photos" / "na_0.jpg").touch()
     dataset = WN18RRText(folder)
     assert [path.name for path in dataset.entity_table.image_dict()["a"]] == ["na_0.jpg"]
-    assert dataset.pointers["image_kwargs"] == {"image_name": "n{label}"}
+    assert dataset.record.image_kwargs == {"image_name": "n{label}"}
 
 
 def test_missing_table(folder: pathlib.Path):
@@ -104,7 +104,7 @@ def test_cache(folder: pathlib.Path, cache: pathlib.Path, kwargs: dict[str, obje
     )
     assert type(first) is type(second) is WN18RRText
     assert first == second
-    assert first.pointers == second.pointers
+    assert first.record == second.record
 
 
 @pytest.mark.parametrize("cls", CLASSES)

@@ -15,7 +15,7 @@ from pykeen.datasets.base import Dataset, EagerDataset
 from pykeen.pipeline import pipeline
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
-from pykeen_mmkg.datasets import MultimodalDataset, labels_of, tables_of
+from pykeen_mmkg.datasets import GraphMetadata, MultimodalDataset, labels_in_order, tables_of
 from pykeen_mmkg.errors import DataError, DatasetNotFoundError, ImageError
 
 TRAIN = [("a", "likes", "b"), ("b", "likes", "c"), ("c", "knows", "a"), ("b", "knows", "a"), ("a", "knows", "d")]
@@ -43,20 +43,20 @@ def test_all_factories_share_all_ids(folder: pathlib.Path):
     for factory in dataset.factories.values():
         # g, h and owns are in the tables only
         assert list(factory.entity_to_id) == list("abcdefgh")
-        assert labels_of(factory.relation_to_id) == ("hates", "knows", "likes", "owns")
+        assert labels_in_order(factory.relation_to_id) == ("hates", "knows", "likes", "owns")
         assert (factory.num_entities, factory.num_relations) == (8, 4)
 
 
 def test_metadata_points_to_what_a_model_needs(folder: pathlib.Path):
     dataset = MultimodalDataset(folder)
     for factory in dataset.factories.values():
-        pointers = factory.metadata["multimodal"]
-        assert json.loads(json.dumps(pointers)) == pointers
-        assert pointers["entities"] == str(folder / "entities.tsv")
-        assert pointers["relations"] == str(folder / "relations.tsv")
-        assert pointers["images"] == str(folder / "images")
-        assert pointers["digest"] == dataset.digest
-        assert pointers["features"] == {}
+        record = GraphMetadata.of(factory)
+        assert json.loads(json.dumps(factory.metadata)) == {"multimodal": record.to_dict()}
+        assert record.entities == str(folder / "entities.tsv")
+        assert record.relations == str(folder / "relations.tsv")
+        assert record.images == str(folder / "images")
+        assert record.digest == dataset.digest
+        assert record.features == {}
     entities, relations = tables_of(dataset.testing)
     assert entities.labels == tuple("abcdefgh")
     assert [len(images) for images in entities.images] == [2, 1, 0, 0, 0, 0, 0, 1]
@@ -66,7 +66,7 @@ def test_metadata_points_to_what_a_model_needs(folder: pathlib.Path):
 def test_tables_of_a_plain_factory(folder: pathlib.Path):
     factory = TriplesFactory.from_path(folder / "train.tsv")
     entities, relations = tables_of(factory, entities=folder / "entities.tsv", images=str(folder / "images"))
-    assert entities.labels == labels_of(factory.entity_to_id)
+    assert entities.labels == labels_in_order(factory.entity_to_id)
     assert entities.texts()["a"] == "Ann"
     assert len(entities.images[0]) == 2
     assert relations.texts() == {"knows": None, "likes": None}
@@ -79,12 +79,12 @@ def test_features_are_found(folder: pathlib.Path):
     (folder / "features").mkdir()
     store = folder / "features" / "visual.safetensors"
     store.touch()
-    assert MultimodalDataset(folder).pointers["features"] == {"visual": str(store)}
-    assert MultimodalDataset(folder, features={"textual": store}).pointers["features"] == {"textual": str(store)}
+    assert MultimodalDataset(folder).record.features == {"visual": str(store)}
+    assert MultimodalDataset(folder, features={"textual": store}).record.features == {"textual": str(store)}
     with pytest.raises(DataError, match="'visuals' is none of"):
-        MultimodalDataset(folder, features={"visuals": store}).pointers  # noqa: B018
+        MultimodalDataset(folder, features={"visuals": store}).record  # noqa: B018
     with pytest.raises(DataError, match="the visual feature store .*gone does not exist"):
-        MultimodalDataset(folder, features={"visual": folder / "gone"}).pointers  # noqa: B018
+        MultimodalDataset(folder, features={"visual": folder / "gone"}).record  # noqa: B018
 
 
 def test_only_triples(folder: pathlib.Path):
@@ -94,7 +94,7 @@ def test_only_triples(folder: pathlib.Path):
     dataset = MultimodalDataset(folder)
     assert list(dataset.entity_to_id) == list("abcdef")
     assert dataset.validation is None
-    assert dataset.pointers["entities"] is None
+    assert dataset.record.entities is None
     # images need no table
     assert len(dataset.entity_table.images[0]) == 2
     assert "Testing" in dataset.summary_str()
@@ -222,7 +222,7 @@ def test_a_subclass_is_rebuilt_as_itself(folder: pathlib.Path, tmp_path: pathlib
     rebuilt = Renamed.from_directory_binary(tmp_path / "stored")
     assert type(rebuilt) is Renamed
     assert rebuilt == dataset
-    assert rebuilt.pointers["missing_rows"] == "allow"
+    assert rebuilt.record.missing_rows == "allow"
     # and without our code it is still a dataset
     assert type(Dataset.from_directory_binary(tmp_path / "stored")) is EagerDataset
 
@@ -367,12 +367,12 @@ def test_side_files(folder: pathlib.Path):
     dataset = MultimodalDataset(folder)
     assert dataset.candidates == {"hates": ["b", "c"]}
     assert dataset.dev_relations == ("knows",)
-    assert dataset.pointers["candidates"] == str(folder / "candidates.json")
+    assert dataset.record.candidates == str(folder / "candidates.json")
     ids, likes = dataset.entity_to_id, dataset.relation_to_id["likes"]
     assert dataset.known_true is not None
     assert dataset.known_true.tolist() == [[ids["a"], likes, ids["g"]]]
     (folder / "candidates.json").write_text(json.dumps({"hates": ["b", "zoe"]}))
-    with pytest.raises(DataError, match="'zoe' of relation 'hates' is no entity"):
+    with pytest.raises(DataError, match="'hates' has 'zoe', which is no entity"):
         MultimodalDataset(folder).candidates  # noqa: B018
 
 

@@ -9,7 +9,7 @@ from pykeen.datasets import Nations
 from pykeen.pipeline import pipeline
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
-from pykeen_mmkg.datasets import MultimodalDataset, split_unseen_entities, split_unseen_relations
+from pykeen_mmkg.datasets import GraphMetadata, MultimodalDataset, split_unseen_entities, split_unseen_relations
 from pykeen_mmkg.errors import DataError
 
 
@@ -88,11 +88,11 @@ def test_unseen_entities_of_held_out_triples(folder: pathlib.Path):
 def test_pointers_travel_and_the_digest_changes(folder: pathlib.Path):
     dataset = MultimodalDataset(folder)
     split = split_unseen_relations(dataset, ["knows"])
-    pointers = split.training.metadata["multimodal"]
-    assert pointers["entities"] == str(folder / "entities.tsv")
-    assert pointers["digest"] != dataset.digest
-    assert dataset.pointers["digest"] == dataset.digest
-    assert split_unseen_relations(dataset, ["likes"]).metadata["multimodal"]["digest"] != pointers["digest"]
+    record = GraphMetadata.of(split.training)
+    assert record.entities == str(folder / "entities.tsv")
+    assert record.digest != dataset.digest
+    assert dataset.record.digest == dataset.digest
+    assert split_unseen_relations(dataset, ["likes"]).metadata["multimodal"]["digest"] != record.digest
 
 
 def test_the_same_seed_the_same_split(nations: Nations):

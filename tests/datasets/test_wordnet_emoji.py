@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from pykeen.triples import TriplesFactory
 
+from pykeen_mmkg.datasets import GraphMetadata
 from pykeen_mmkg.datasets.wordnet_emoji import WordNetEmoji
 from pykeen_mmkg.encoders import encode_images, encode_texts, make_encoder
 from pykeen_mmkg.features import FeatureStore
@@ -230,7 +231,7 @@ def test_folder_stays_small():
 def test_features_belong_to_the_items_that_have_the_modality(
     name: str, texts: dict[str, tuple[str, str]], pictured: set[str], dataset: WordNetEmoji
 ):
-    store = FeatureStore.load(dataset.pointers["features"][name])
+    store = FeatureStore.load(dataset.record.features[name])
     store.check()
     wanted = {
         "visual": pictured,
@@ -249,7 +250,7 @@ def test_features_are_those_of_the_real_encoder(
     dual_encoder: pathlib.Path, dataset: WordNetEmoji, tmp_path: pathlib.Path
 ):
     encoder = make_encoder(str(dual_encoder))
-    stores = {name: FeatureStore.load(path) for name, path in dataset.pointers["features"].items()}
+    stores = {name: FeatureStore.load(path) for name, path in dataset.record.features.items()}
     images = {label: paths for label, paths in dataset.entity_table.image_dict().items() if paths}
     # those with several images, too
     several = [label for label, paths in images.items() if len(paths) > 1][:5]
@@ -272,14 +273,14 @@ def test_features_are_those_of_the_real_encoder(
 
 def test_features_say_who_made_them(dataset: WordNetEmoji):
     fingerprints = {
-        FeatureStore.load(path).provenance["encoder_fingerprint"] for path in dataset.pointers["features"].values()
+        FeatureStore.load(path).provenance["encoder_fingerprint"] for path in dataset.record.features.values()
     }
     assert len(fingerprints) == 1
 
 
 def test_images_and_texts_meet_in_one_space(dataset: WordNetEmoji):
     """An unrelated or random vector would put the right text at rank n/2 on average."""
-    visual, textual = (FeatureStore.load(dataset.pointers["features"][name]) for name in ("visual", "textual"))
+    visual, textual = (FeatureStore.load(dataset.record.features[name]) for name in ("visual", "textual"))
     both = [label for label in visual.labels if label in textual]
     x, y = (torch.nn.functional.normalize(store.lookup(both)[0]) for store in (visual, textual))
     scores = x @ y.T
@@ -288,12 +289,12 @@ def test_images_and_texts_meet_in_one_space(dataset: WordNetEmoji):
 
 
 def test_metadata_points_to_shipped_files_only(dataset: WordNetEmoji):
-    pointers = dataset.training.metadata["multimodal"]
-    json.dumps(pointers)
-    for key in ("entities", "relations", "images", "dev_relations"):
-        assert pathlib.Path(pointers[key]).is_relative_to(FOLDER)
-        assert pathlib.Path(pointers[key]).exists()
-    assert set(pointers["features"]) == {"visual", "textual", "relation_textual"}
+    json.dumps(dataset.training.metadata)
+    record = GraphMetadata.of(dataset.training)
+    for path in (record.entities, record.relations, record.images, record.dev_relations):
+        assert pathlib.Path(path).is_relative_to(FOLDER)
+        assert pathlib.Path(path).exists()
+    assert set(record.features) == {"visual", "textual", "relation_textual"}
 
 
 def test_no_network_and_no_encoder(tmp_path: pathlib.Path):
@@ -306,7 +307,7 @@ socket.getaddrinfo = refuse
 from pykeen_mmkg.datasets.wordnet_emoji import WordNetEmoji
 from pykeen_mmkg.features import FeatureStore
 dataset = WordNetEmoji()
-for path in dataset.pointers["features"].values():
+for path in dataset.record.features.values():
     FeatureStore.load(path)
 print(dataset.coverage() is not None, dataset.training.num_triples)
 assert "transformers.models" not in sys.modules

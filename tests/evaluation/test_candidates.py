@@ -9,7 +9,7 @@ from pykeen.models import DistMult
 
 from pykeen_mmkg.baselines.rules import DegreeRule
 from pykeen_mmkg.errors import EvaluationError
-from pykeen_mmkg.evaluation.candidates import CandidateSets, entity_types, read_candidates
+from pykeen_mmkg.evaluation.candidates import CandidateSets
 from pykeen_mmkg.evaluation.labels import LabelMaps
 from pykeen_mmkg.evaluation.protocols import ZSLCandidatesEvaluator
 
@@ -22,7 +22,7 @@ def _lists(sets, queries):
 
 
 def test_lists_by_relation_and_by_pair():
-    mapping = {"s": ["c", "a", "c"], "t": {"a": ["b"], "c": ["a", "b"]}, "of another dataset": ["x"]}
+    mapping = {"s": ["c", "a"], "t": {"a": ["b"], "c": ["a", "b"]}, "of another dataset": ["x"]}
     sets = CandidateSets.from_mapping(mapping, num_entities=3, labels=LABELS)
     assert _lists(sets, [(1, 1), (0, 2), (2, 2)]) == [[0, 2], [1], [0, 1]]
     with pytest.raises(EvaluationError, match="for the relation 'r' .*1 queries of 1 relations.*`exclude_relations`"):
@@ -48,22 +48,6 @@ def test_pools_and_override():
     assert _lists(mixed, [(0, 0), (0, 2)]) == [[1, 2], [2]]
     with pytest.raises(EvaluationError, match="id 1"):
         mixed.find(torch.tensor([0]), torch.tensor([1]))
-
-
-def test_types_from_labels_files_and_mappings(tmp_path):
-    labels = LabelMaps({"concept:city:rome": 0, "concept:city:oslo": 1, "concept:river:po": 2}, {"r": 0})
-    assert entity_types(labels).tolist() == [0, 0, 1]
-    triples = torch.tensor([[2, 0, 1]])
-    assert _lists(CandidateSets.from_types(triples, "tail", entity_types(labels)), [(0, 0)]) == [[0, 1]]
-    (tmp_path / "types.tsv").write_text("a\tx\nb\ty\nc\tx\n")
-    assert entity_types(LABELS, types=tmp_path / "types.tsv").tolist() == [0, 1, 0]
-    assert entity_types(LABELS, types={"a": "x", "b": "x", "c": "x"}).tolist() == [0, 0, 0]
-    with pytest.raises(EvaluationError, match="'a' has no type: field 1 of its label"):
-        entity_types(LABELS)
-    with pytest.raises(EvaluationError, match="'b' has no type: the types"):
-        entity_types(LABELS, types={"a": "x"})
-    with pytest.raises(EvaluationError, match="no file of entity types"):
-        entity_types(LABELS, types="/nowhere")
 
 
 def test_the_rule_types_in_the_evaluator():
@@ -92,15 +76,3 @@ def test_a_multimodal_folder_provides_its_candidates(tmp_path):
     )
     # c and b: d is known to be true
     assert result.ranks.num_candidates.tolist() == [2]
-
-
-def test_bad_files(tmp_path):
-    path = tmp_path / "lists.json"
-    with pytest.raises(EvaluationError, match="no file of candidates"):
-        read_candidates(path)
-    path.write_text("{")
-    with pytest.raises(EvaluationError, match="is no JSON"):
-        read_candidates(path)
-    path.write_text("[]")
-    with pytest.raises(EvaluationError, match="holds a list"):
-        read_candidates(path)

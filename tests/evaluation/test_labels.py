@@ -8,7 +8,7 @@ from pykeen.models import DistMult
 from pykeen.pipeline import pipeline
 
 from pykeen_mmkg.errors import EvaluationError
-from pykeen_mmkg.evaluation.labels import find_labels, read_label_map, read_triples
+from pykeen_mmkg.evaluation.labels import find_labels, read_label_map
 
 
 def test_maps_from_files_that_pykeen_saves(tmp_path):
@@ -48,13 +48,3 @@ def test_bad_files(tmp_path):
     (tmp_path / "map.tsv").write_text("a\t0\nb\tone\n")
     with pytest.raises(EvaluationError, match=r"row 2 is \['b', 'one'\]"):
         read_label_map(tmp_path / "map.tsv", "entity")
-    with pytest.raises(EvaluationError, match="no file of triples"):
-        read_triples(tmp_path / "none.tsv", find_labels(dataset=Nations()))
-
-
-def test_triples_with_unknown_labels_are_counted(tmp_path):
-    (tmp_path / "known.tsv").write_text("usa\tembassy\tuk\nusa\tembassy\tatlantis\r\nusa\tloves\tuk\n")
-    labels = find_labels(dataset=Nations())
-    triples, left_out = read_triples(tmp_path / "known.tsv", labels)
-    expected = [labels.entity_to_id["usa"], labels.relation_to_id["embassy"], labels.entity_to_id["uk"]]
-    assert triples.tolist() == [expected] and left_out == 2

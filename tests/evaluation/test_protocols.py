@@ -12,7 +12,7 @@ from pykeen.hpo import hpo_pipeline
 from pykeen.models import DistMult
 from pykeen.pipeline import pipeline
 
-from pykeen_mmkg.errors import EvaluationError, ScoreError
+from pykeen_mmkg.errors import DataError, EvaluationError, MultimodalError, ScoreError
 from pykeen_mmkg.evaluation.protocols import (
     RelationPoolEvaluator,
     StandardEvaluator,
@@ -96,7 +96,7 @@ def test_author_filter_also_drops_swapped_triples(graph):
 def test_candidate_ranks_equal_the_loop(graph, data, full, obeys_ids, batch_size):
     table, test, train = graph
     num_entities, num_relations, _ = table.shape
-    pool = st.lists(st.integers(0, num_entities - 1), min_size=1, max_size=num_entities)
+    pool = st.lists(st.integers(0, num_entities - 1), min_size=1, unique=True)
     by_pair = st.dictionaries(st.integers(0, num_entities - 1), pool, min_size=num_entities, max_size=num_entities)
     kind = st.one_of(pool, by_pair)
     lists = {side: {r: data.draw(kind) for r in range(num_relations)} for side in ("head", "tail")}
@@ -255,9 +255,10 @@ def test_empty_list_and_foreign_candidates_are_errors(nations):
         ({relation: ["usa", "atlantis"]}, "'atlantis' .* is no entity"),
         ({relation: "usa"}, "expected a list"),
     ):
-        evaluator = ZSLCandidatesEvaluator(candidates=lists, dataset=dataset)
-        with pytest.raises(EvaluationError, match=message):
-            evaluator.evaluate(model, dataset.testing.mapped_triples, **kwargs)
+        with pytest.raises(MultimodalError, match=message):
+            ZSLCandidatesEvaluator(candidates=lists, dataset=dataset).evaluate(
+                model, dataset.testing.mapped_triples, **kwargs
+            )
 
 
 def test_labels_are_needed_and_must_fit(nations):
@@ -286,7 +287,7 @@ def test_labels_are_needed_and_must_fit(nations):
     ],
 )
 def test_bad_configuration(cls, kwargs, message):
-    with pytest.raises(EvaluationError) as error:
+    with pytest.raises(MultimodalError) as error:
         cls(**kwargs)
     assert message in _message(error)
 
@@ -315,8 +316,32 @@ def test_known_true_file_filters(tmp_path, nations):
     result = evaluator.evaluate(model, dataset.testing.mapped_triples[:1], **kwargs)
     assert result.ranks.num_candidates.tolist() == [1]
     path.write_text("a\tb\n")
-    with pytest.raises(EvaluationError, match="row 1 has 2 fields"):
+    with pytest.raises(DataError, match="line 1: expected 3"):
         StandardEvaluator(known_true=path, dataset=dataset).evaluate(model, dataset.testing.mapped_triples, **kwargs)
+
+
+def test_a_byte_order_mark_takes_no_triple_out_of_the_filter(tmp_path, nations):
+    dataset, model, kwargs = nations
+    path = tmp_path / "known.tsv"
+    h, r, _ = dataset.testing.triples[0]
+    path.write_text("\ufeff" + "".join(f"{h}\t{r}\t{t}\n" for t in dataset.entity_to_id), encoding="utf-8")
+    evaluator = StandardEvaluator(known_true=path, dataset=dataset, targets=["tail"])
+    result = evaluator.evaluate(model, dataset.testing.mapped_triples[:1], **kwargs)
+    assert result.ranks.num_candidates.tolist() == [1]
+
+
+def test_pools_come_from_all_files(tmp_path, nations):
+    dataset, model, kwargs = nations
+    triple = dataset.testing.mapped_triples[:1]
+    h, r, t = dataset.testing.triples[0]
+    others = [e for e in dataset.entity_to_id if e != t][:3]
+    for name, tails in (("one.tsv", [t, others[0]]), ("two.tsv", others[1:])):
+        (tmp_path / name).write_text("".join(f"{h}\t{r}\t{tail}\n" for tail in tails))
+    for files, expected in (["one.tsv"], 2), (["one.tsv", "two.tsv"], 4):
+        evaluator = RelationPoolEvaluator(
+            pool_triples=[tmp_path / name for name in files], dataset=dataset, filtered=False
+        )
+        assert evaluator.evaluate(model, triple, **kwargs).ranks.num_candidates.tolist() == [expected]
 
 
 def test_an_answer_competes_with_the_score_that_it_is_said_to_have():

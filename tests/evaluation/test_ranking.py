@@ -20,7 +20,7 @@ def _arguments(model, triples):
         "target": "tail",
         "known": TargetIndex.from_triples(triples, "tail"),
         "candidates": None,
-        "everything": False,
+        "full_ranking": False,
         "restrict_to": None,
         "slice_size": model.num_entities,
         "mode": None,

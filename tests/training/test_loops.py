@@ -5,11 +5,12 @@ import pytest
 import torch
 from pykeen.models import DistMult, TransE
 from pykeen.training import SLCWATrainingLoop
-from pykeen.triples import CoreTriplesFactory, TriplesFactory
+from pykeen.triples import TriplesFactory
 
+from pykeen_mmkg.datasets import entity_types, type_pools
 from pykeen_mmkg.errors import DataError, MultimodalError
 from pykeen_mmkg.sampling.filterer import KnownTriplesFilterer
-from pykeen_mmkg.sampling.negatives import PoolNegativeSampler, SharedTailNegativeSampler, type_pools
+from pykeen_mmkg.sampling.negatives import PoolNegativeSampler, SharedTailNegativeSampler
 from pykeen_mmkg.training.episodic import EpisodicTrainingLoop, RelationBalancedInstances
 from pykeen_mmkg.training.twophase import TwoPhaseTrainingLoop
 
@@ -23,21 +24,9 @@ def typed() -> TriplesFactory:
     return TriplesFactory.from_labeled_triples(numpy.array(ROWS, dtype=str), entity_to_id=ids)
 
 
-def test_type_pools(typed: TriplesFactory) -> None:
-    """The pool of a relation is all entities of its tails' types, seen with it or not."""
-    pools = type_pools(typed)
-    relations = typed.relation_to_id
-    assert pools[relations["in"]].tolist() == [1, 3]
-    assert pools[relations["near"]].tolist() == [0, 2]
-    with pytest.raises(DataError, match="has no type"):
-        type_pools(typed, field=5)
-    with pytest.raises(DataError, match="has none"):
-        type_pools(CoreTriplesFactory(typed.mapped_triples, num_entities=5, num_relations=2))
-
-
 def test_pool_sampler(typed: TriplesFactory) -> None:
     """Only tails are replaced, by members of the pool, and every member comes up."""
-    pools = type_pools(typed)
+    pools = type_pools(typed.mapped_triples, entity_types(typed.entity_to_id))
     sampler = PoolNegativeSampler(
         pools=pools, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, num_negs_per_pos=50
     )
@@ -112,14 +101,14 @@ def test_episodic_loop_trains_any_model(typed: TriplesFactory) -> None:
     """Also one that has nothing to do with descriptions; bad options are errors."""
     model = DistMult(triples_factory=typed, embedding_dim=4, random_seed=0)
     loop = EpisodicTrainingLoop(
-        model=model, triples_factory=typed, optimizer="adam", num_batches=30, competitors="types", cap=10
+        model=model, triples_factory=typed, optimizer="adam", num_batches=30, negatives="types", cap=10
     )
     losses = loop.train(typed, num_epochs=8, batch_size=4, use_tqdm=False)
     assert losses is not None and losses[-1] < losses[0]
     with pytest.raises(MultimodalError, match="at least 1"):
         EpisodicTrainingLoop(model=model, triples_factory=typed, num_batches=0)
-    with pytest.raises(MultimodalError, match="competitors must be"):
-        EpisodicTrainingLoop(model=model, triples_factory=typed, competitors="some")
+    with pytest.raises(MultimodalError, match="negatives must be"):
+        EpisodicTrainingLoop(model=model, triples_factory=typed, negatives="some")
     with pytest.raises(MultimodalError, match="draws its batches itself"):
         loop.train(typed, num_epochs=1, batch_size=4, sampler="schlichtkrull", use_tqdm=False)
 

@@ -33,7 +33,7 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
     relations, and small.
 
     It learns to rank tails: train it with :class:`~pykeen_mmkg.training.episodic.EpisodicTrainingLoop` (some hundred
-    batches suffice), whose triples share their competitors, or with PyKEEN's sLCWA loop and many negatives.
+    batches suffice), whose triples share their negatives, or with PyKEEN's sLCWA loop and many negatives.
 
     ---
     name: RelEvidence

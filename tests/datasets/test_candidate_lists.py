@@ -1,13 +1,11 @@
-"""Candidate lists, and the candidates by type of NELL-ZS."""
+"""Candidate lists and lists of relations."""
 
 import json
 import pathlib
 
 import pytest
-import torch
 
-from pykeen_mmkg.datasets import read_candidates, read_relations, type_candidates
-from pykeen_mmkg.datasets.relation_lists import nell_type
+from pykeen_mmkg.datasets import read_candidates, read_relations
 from pykeen_mmkg.errors import DataError
 
 
@@ -17,12 +15,13 @@ from pykeen_mmkg.errors import DataError
         ("{", "line 1: no valid JSON"),
         ("", "is empty"),
         ("[]", "expected an object"),
-        ('{"r": "a"}', "'r' are no list"),
-        ('{"r": [1]}', "'r' are no list"),
-        ('{"r": []}', "candidate list of relation 'r' is empty"),
+        ('{"r": "a"}', "list of 'r' is a str"),
+        ('{"r": [1.5]}', "list of 'r' holds 1.5"),
+        ('{"r": [true]}', "list of 'r' holds True"),
+        ('{"r": []}', "list of 'r' is empty"),
         ('{"r": ["a", "b", "a"]}', "'r' has 'a' twice"),
         ('{"q": ["a"]}', "'q' is no relation"),
-        ('{"r": ["a", "z"]}', "candidate 'z' of relation 'r' is no entity"),
+        ('{"r": ["a", "z"]}', "list of 'r' has 'z', which is no entity"),
     ],
 )
 def test_bad_candidates(tmp_path: pathlib.Path, content: str, message: str):
@@ -50,16 +49,14 @@ def test_relations(tmp_path: pathlib.Path):
         read_relations(path)
 
 
-def test_type_candidates():
-    entities = ["concept:city:ulm", "concept:food:rye", "concept:city:bonn", "concept:river:po:north"]
-    # r has city and river as types of its tails, s has food
-    triples = torch.as_tensor([[1, 0, 0], [1, 0, 3], [0, 2, 1]])
-    assert type_candidates(triples, entities, ["r", "q", "s"]) == {
-        "r": ["concept:city:ulm", "concept:city:bonn", "concept:river:po:north"],
-        "s": ["concept:food:rye"],
-    }
+def test_candidates_by_relation_and_entity_or_by_id(tmp_path: pathlib.Path):
+    path = tmp_path / "candidates.json"
+    candidates = {"r": {"a": ["b"], "b": ["a", "b"]}, "0": [2, 1]}
+    path.write_text("\ufeff" + json.dumps(candidates), encoding="utf-8")
+    assert read_candidates(path) == read_candidates(candidates) == candidates
 
 
-def test_label_without_type():
-    with pytest.raises(DataError, match="'Ulm' is not of the form"):
-        nell_type("Ulm")
+def test_a_repeated_candidate_is_an_error_wherever_it_stands():
+    for source in ({"r": ["a", "b", "a"]}, {"r": {"b": ["a", "a"]}}, {"r": [1, 1]}):
+        with pytest.raises(DataError, match="(?s)'r'.*twice"):
+            read_candidates(source)

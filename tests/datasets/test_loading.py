@@ -1,0 +1,28 @@
+"""Datasets by name, by path, or as they are."""
+
+import pathlib
+
+import pytest
+from pykeen.datasets import Nations
+
+from pykeen_mmkg.datasets import MultimodalDataset, load_dataset
+from pykeen_mmkg.errors import DatasetNotFoundError
+
+
+def test_what_is_loaded_already_is_kept() -> None:
+    dataset = Nations()
+    assert load_dataset(dataset) is dataset
+    assert load_dataset(dataset.training) is dataset.training
+
+
+def test_names_and_folders(folder: pathlib.Path) -> None:
+    assert load_dataset("nations").num_entities == 14
+    by_path = load_dataset(folder, {"missing_rows": "allow"})
+    assert isinstance(by_path, MultimodalDataset) and by_path.record.missing_rows == "allow"
+    by_name = load_dataset("multimodal", {"path": str(folder)})
+    assert by_name.training.num_triples == by_path.training.num_triples
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    with pytest.raises(DatasetNotFoundError, match="'no such dataset' is neither a folder nor"):
+        load_dataset("no such dataset")
