@@ -29,5 +29,7 @@ def load_dataset(dataset: Any, dataset_kwargs: Mapping[str, Any] | None = None) 
     if isinstance(dataset, str | pathlib.Path):
         name = str(dataset)
         if dataset_resolver.options.isdisjoint([name, dataset_resolver.normalize(name)]):
-            raise DatasetNotFoundError(f"{name!r} is neither a folder nor the name of a dataset (`pykeen ls datasets`).")
+            raise DatasetNotFoundError(
+                f"{name!r} is neither a folder nor the name of a dataset (see `pykeen ls datasets`)."
+            )
     return get_dataset(dataset=dataset, dataset_kwargs=dataset_kwargs)
