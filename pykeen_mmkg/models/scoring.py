@@ -1,4 +1,4 @@
-"""What models share: training scores from the unique entities and relations of a batch."""
+"""Training scores from the unique entities and relations of a batch."""
 
 import torch
 from pykeen.nn.representation import Representation
@@ -7,15 +7,16 @@ from pykeen.typing import FloatTensor, InductiveMode, LongTensor
 from pykeen.utils import get_batchnorm_modules
 from torch import nn
 
+from .._compat import inductive_entities
+from ..nn.cached import needed_rows
 from ..nn.imaginary import ResidualRegularizer
 from ..nn.indexed import score_indexed, supports_indexed
 
 __all__ = [
     "IndexedScoringMixin",
 ]
-
-#: Above this share of all entities, all representations are computed: that saves looking them up.
-COMPUTE_ALL_ABOVE = 0.75
+#: what draws anew for each row
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 def _once_per_row(representation: Representation) -> bool:
@@ -35,26 +36,7 @@ def _once_per_row(representation: Representation) -> bool:
     if any(isinstance(module, Regularizer) and not isinstance(module, ResidualRegularizer) for module in modules):
         return False
     # inside of a representation that is computed once per row anyway, dropout is drawn once per row by PyKEEN, too
-    return representation.unique or not any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in modules)
-
-
-def _unique_rows(representation: Representation, ids: LongTensor) -> tuple[FloatTensor, LongTensor]:
-    r"""Compute the representations of the different ids, and tell for each id its row.
-
-    :param representation:
-        the representation
-    :param ids: shape: s
-        the ids
-
-    :returns:
-        a pair of the representations, shape: (u, d), and the rows, shape: s
-    """
-    present = torch.zeros(representation.max_id, dtype=torch.bool, device=ids.device)
-    present[ids] = True
-    unique = present.nonzero().squeeze(dim=-1)
-    if unique.shape[0] > COMPUTE_ALL_ABOVE * representation.max_id:
-        return representation(indices=None), ids
-    return representation(indices=unique), (present.cumsum(dim=0) - 1)[ids]
+    return representation.unique or not any(isinstance(m, DROPOUTS) and m.p > 0 for m in modules)
 
 
 class IndexedScoringMixin:
@@ -73,7 +55,7 @@ class IndexedScoringMixin:
         self, mode: InductiveMode | None
     ) -> tuple[Representation, Representation] | None:
         """Return the only entity and the only relation representation; None if the fast way does not apply."""
-        entities = self._get_entity_representations_from_inductive_mode(mode=mode)  # type: ignore[attr-defined]
+        entities = inductive_entities(self, mode)
         relations = self.relation_representations  # type: ignore[attr-defined]
         if len(entities) != 1 or len(relations) != 1 or not supports_indexed(self.interaction):  # type: ignore[attr-defined]
             return None
@@ -97,9 +79,9 @@ class IndexedScoringMixin:
             representations = self._representations_for_indexed_scoring(mode=mode)
         if representations is None:
             return super().score_hrt(hrt_batch, mode=mode)  # type: ignore[misc]
-        entity_representation, relation_representation = representations
-        entities, ht = _unique_rows(entity_representation, hrt_batch[:, [0, 2]])
-        relations, r = _unique_rows(relation_representation, hrt_batch[:, 1])
+        entity, relation = representations
+        entities, ht = needed_rows(hrt_batch[:, [0, 2]], entity.max_id)
+        relations, r = needed_rows(hrt_batch[:, 1], relation.max_id)
         local = torch.stack([ht[:, 0], r, ht[:, 1]], dim=-1)
-        scores = score_indexed(self.interaction, entities, relations, local)  # type: ignore[attr-defined]
+        scores = score_indexed(self.interaction, entity(entities), relation(relations), local)  # type: ignore[attr-defined]
         return scores.unsqueeze(dim=-1)

@@ -13,7 +13,12 @@ from pykeen.nn.representation import Representation
 from pykeen.typing import FloatTensor, LongTensor, OneOrSequence
 from torch.nn import functional
 
-__all__ = ["CachedRepresentation"]
+from .._compat import tensor_version
+
+__all__ = ["CachedRepresentation", "needed_rows"]
+
+#: from this share of all rows on, all are computed: that saves looking them up
+WHOLE_TABLE_SHARE = 0.75
 
 
 class _Table(NamedTuple):
@@ -24,7 +29,26 @@ class _Table(NamedTuple):
 
 def _state(tensor: torch.Tensor) -> tuple[Any, ...]:
     """Return what changes whenever a tensor is replaced, or is changed in place through autograd's eyes."""
-    return tensor.data_ptr(), tensor.device, tensor.dtype, -1 if tensor.is_inference() else tensor._version
+    return tensor.data_ptr(), tensor.device, tensor.dtype, -1 if tensor.is_inference() else tensor_version(tensor)
+
+
+def needed_rows(
+    indices: LongTensor, max_id: int, share: float = WHOLE_TABLE_SHARE
+) -> tuple[LongTensor | None, LongTensor]:
+    """Find the rows that have to be computed for indices with repetitions.
+
+    :param indices: shape: ``s``
+    :param max_id: the number of all rows
+    :param share: the share of unique rows from which on the whole table is to be computed
+    :returns: the unique indices, shape: ``(u,)``, or None for the whole table; and the position of each index among
+        these rows, shape: ``s``
+    """
+    present = torch.zeros(max_id, dtype=torch.bool, device=indices.device)
+    present[indices] = True
+    rows = present.nonzero().squeeze(dim=-1)
+    if rows.numel() >= share * max_id:
+        return None, indices
+    return rows, (present.cumsum(dim=0) - 1)[indices]
 
 
 def _take(table: FloatTensor, indices: LongTensor) -> FloatTensor:
@@ -65,7 +89,7 @@ class CachedRepresentation(Representation, ABC):
         shape: OneOrSequence[int] = 64,
         eval_cache: bool = True,
         chunk_size: int = 8192,
-        whole_table_share: float = 0.75,
+        whole_table_share: float = WHOLE_TABLE_SHARE,
         unique: bool | None = None,
         **kwargs: Any,
     ) -> None:
@@ -94,11 +118,8 @@ class CachedRepresentation(Representation, ABC):
         if indices is None or not self.unique:
             x = self._rows(indices)
         else:
-            rows, inverse = indices.unique(return_inverse=True)
-            if rows.numel() >= self.whole_table_share * self.max_id:
-                x = _take(self._rows(None), indices)
-            else:
-                x = _take(self._rows(rows), inverse)
+            rows, positions = needed_rows(indices, self.max_id, self.whole_table_share)
+            x = _take(self._rows(rows), positions)
         if self.regularizer is not None:
             self.regularizer.update(x)
         if self.dropout is not None:
@@ -119,12 +140,12 @@ class CachedRepresentation(Representation, ABC):
     def _cached(self) -> FloatTensor:
         key = self._key()
         table = self._table
-        if table is None or table.key != key or table.version != table.values._version:
+        if table is None or table.key != key or table.version != tensor_version(table.values):
             self._table = None
             # a table built under inference mode would be useless to training, and to autograd altogether
             with torch.inference_mode(False), torch.no_grad():
                 values = self._build()
-                table = self._table = _Table(key=key, values=values, version=values._version)
+                table = self._table = _Table(key=key, values=values, version=tensor_version(values))
         return table.values
 
     def _build(self) -> FloatTensor:

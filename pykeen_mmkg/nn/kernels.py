@@ -15,6 +15,8 @@ import torch
 from pykeen.typing import FloatTensor, LongTensor
 from torch.autograd.function import once_differentiable
 
+from .._compat import cdist_backward
+
 __all__ = [
     "cross_distance",
     "cross_dot",
@@ -207,14 +209,13 @@ class _CrossL1(torch.autograd.Function):
         size = x.shape[0] if x.device.type == "cpu" else max(1, GPU_BLOCK // max(1, y.numel()))
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         grad_y = torch.zeros_like(y) if ctx.needs_input_grad[1] else None
-        backward = torch.ops.aten._cdist_backward
         for start in range(0, x.shape[0], size):
             part = slice(start, start + size)
             g, o = grad[part].contiguous(), out[part].contiguous()
             if grad_x is not None:
-                grad_x[part] = backward(g, x[part].contiguous(), y, 1.0, o)
+                grad_x[part] = cdist_backward(g, x[part].contiguous(), y, 1.0, o)
             if grad_y is not None:
-                grad_y += backward(g.T.contiguous(), y, x[part].contiguous(), 1.0, o.T.contiguous())
+                grad_y += cdist_backward(g.T.contiguous(), y, x[part].contiguous(), 1.0, o.T.contiguous())
         return grad_x, grad_y
 
 

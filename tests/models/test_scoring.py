@@ -129,18 +129,6 @@ def test_few_triples(calls: list[int]) -> None:
     assert calls == [5]
 
 
-@pytest.mark.parametrize("share", [0.0, 1.1])
-def test_rows(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking up the different rows and computing all of them is the same, and each row is computed once."""
-    monkeypatch.setattr(scoring, "COMPUTE_ALL_ABOVE", share)
-    model = _train(IndexedModel, epochs=1)
-    representation = model.entity_representations[0]
-    ids = torch.tensor([[3, 5], [5, 3], [0, 3]])
-    rows, index = scoring._unique_rows(representation, ids)
-    assert len(rows) == (3 if share else FACTORY.num_entities)
-    assert torch.equal(rows[index], representation(ids))
-
-
 def test_inductive_mode_is_refused() -> None:
     """As by PyKEEN's model, which is transductive."""
     model = _train(IndexedModel, epochs=1)

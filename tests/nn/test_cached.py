@@ -7,7 +7,7 @@ import pytest
 import torch
 from pykeen.typing import FloatTensor, LongTensor
 
-from pykeen_mmkg.nn.cached import CachedRepresentation
+from pykeen_mmkg.nn.cached import CachedRepresentation, needed_rows
 
 
 class Computed(CachedRepresentation):
@@ -201,3 +201,15 @@ def test_complex_dropout() -> None:
     x = Complex(dropout=0.5)(torch.arange(10))
     assert torch.equal(x.real == 0, x.imag == 0)
     assert 0 < (x == 0).float().mean() < 1
+
+
+@pytest.mark.parametrize(("share", "whole"), [(0.0, True), (0.75, True), (0.76, False), (1.1, False)])
+def test_needed_rows(share: float, whole: bool) -> None:
+    """Three of four rows: all are computed up to that share; either way each index finds its row."""
+    ids = torch.tensor([[3, 1], [1, 3], [0, 3]])
+    rows, positions = needed_rows(ids, max_id=4, share=share)
+    assert (rows is None) == whole
+    assert positions.shape == ids.shape
+    rows = torch.arange(4) if rows is None else rows
+    assert rows.tolist() == ([0, 1, 2, 3] if whole else [0, 1, 3])
+    assert torch.equal(rows[positions], ids)

@@ -1,0 +1,92 @@
+"""What depends on private names of PyKEEN or torch: each entry says for which versions, and when it can be deleted.
+
+Methods without a public name that our subclasses override or call stay where the subclass is; :data:`HOOKS` lists them,
+and a test tells when one is gone. Nothing of PyKEEN is imported before it is asked for, since PyKEEN may be half
+initialised when the plugin is loaded.
+"""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from class_resolver import OptionalKwargs
+
+if TYPE_CHECKING:
+    from pykeen.models.nbase import _NewAbstractModel as AbstractModel
+
+__all__ = ["HOOKS", "AbstractModel", "cdist_backward", "inductive_entities", "pipeline_without_loss", "tensor_version"]
+
+#: name here -> (module, private name). PyKEEN 1.11.1 and main.
+_LATE: Mapping[str, tuple[str, str]] = {
+    # the base of models that have no representations: delete once it has a public name
+    "AbstractModel": ("pykeen.models.nbase", "_NewAbstractModel"),
+}
+
+#: (module, class) -> methods. PyKEEN 1.11.1 and main; torch 2.4 to 2.13.
+HOOKS: Mapping[tuple[str, str], Sequence[str]] = {
+    ("pykeen.models.base", "Model"): ["_get_entity_len"],
+    ("pykeen.nn.representation", "Representation"): ["_plain_forward"],
+    ("pykeen.training", "SLCWATrainingLoop"): ["_train_epoch", "_process_batch"],
+    ("torch.nn", "Module"): ["_apply", "_load_from_state_dict"],
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, private = _LATE[name]
+    return getattr(__import__(module, fromlist=[private]), private)
+
+
+def ignores_default_loss(version: str) -> bool:
+    """Return whether the pipeline of a version of PyKEEN ignores the loss that a model declares: up to 1.11.1."""
+    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    return numbers is not None and tuple(map(int, numbers.groups())) <= (1, 11, 1)
+
+
+def pipeline_without_loss() -> OptionalKwargs:
+    """Tell whether a pipeline of PyKEEN builds a model without having been asked for a loss.
+
+    The pipeline of 1.11.1 makes ``MarginRankingLoss()`` then, and hands it to the model, whose own ``loss_default`` is
+    never looked at (https://github.com/pykeen/pykeen/issues/1612). The model cannot tell this instance from one that
+    somebody chose, but the pipeline's call frame can. Up to PyKEEN 1.11.1: main has the mend
+    (https://github.com/pykeen/pykeen/pull/1613). Delete once a release after 1.11.1 is required.
+
+    :returns: the keyword arguments of the loss (possibly none of them) if no loss was asked for; None if one was, or if
+        there is no such pipeline
+    """
+    from pykeen.version import get_version
+
+    frame = sys._getframe(1) if ignores_default_loss(get_version()) else None
+    while frame is not None:
+        if frame.f_code.co_name == "_build_model_helper" and frame.f_globals.get("__name__") == "pykeen.pipeline.api":
+            return (frame.f_locals.get("loss_kwargs") or {}) if frame.f_locals.get("loss", ...) is None else None
+        frame = frame.f_back
+    return None
+
+
+def inductive_entities(model: Any, mode: Any) -> Any:
+    """Return the entity representations of a mode. PyKEEN 1.11.1 and main. Delete once there is a public way."""
+    return model._get_entity_representations_from_inductive_mode(mode=mode)
+
+
+def tensor_version(tensor: torch.Tensor) -> int:
+    """Return the count of in-place changes. torch 2.4 to 2.13, which documents it by this private name only."""
+    return tensor._version
+
+
+def cdist_backward(
+    grad: torch.Tensor, x: torch.Tensor, y: torch.Tensor, p: float, distances: torch.Tensor
+) -> torch.Tensor:
+    """Return the gradient for x of ``torch.cdist(x, y, p)``. torch 2.4 to 2.13; delete once its own needs less memory.
+
+    :param grad: shape: ``(n, m)``, the gradient of the distances
+    :param x: shape: ``(n, d)``
+    :param y: shape: ``(m, d)``
+    :param p: the norm
+    :param distances: shape: ``(n, m)``
+    :returns: shape: ``(n, d)``
+    """
+    return torch.ops.aten._cdist_backward(grad, x, y, p, distances)
