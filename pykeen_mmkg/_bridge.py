@@ -25,19 +25,25 @@ __all__ = ["GROUPS", "install"]
 
 logger = logging.getLogger(__name__)
 
-#: module of PyKEEN -> name of the resolver in it -> (name of the base class, entry-point group)
+#: module of PyKEEN -> (name of the resolver in it, base class, entry-point group)
 GROUPS: dict[str, tuple[str, str, str]] = {
-    "pykeen.models": ("model_resolver", "Model", "pykeen.models"),
-    "pykeen.nn.modules": ("interaction_resolver", "Interaction", "pykeen.interactions"),
-    "pykeen.nn": ("representation_resolver", "Representation", "pykeen.representations"),
-    "pykeen.nn.combination": ("combination_resolver", "Combination", "pykeen.combinations"),
-    "pykeen.losses": ("loss_resolver", "Loss", "pykeen.losses"),
-    "pykeen.regularizers": ("regularizer_resolver", "Regularizer", "pykeen.regularizers"),
-    "pykeen.training": ("training_loop_resolver", "TrainingLoop", "pykeen.training_loops"),
-    "pykeen.training.callbacks": ("callback_resolver", "TrainingCallback", "pykeen.training_callbacks"),
-    "pykeen.evaluation": ("evaluator_resolver", "Evaluator", "pykeen.evaluators"),
-    "pykeen.sampling": ("negative_sampler_resolver", "NegativeSampler", "pykeen.negative_samplers"),
-    "pykeen.sampling.filtering": ("filterer_resolver", "Filterer", "pykeen.filterers"),
+    "pykeen.models": ("model_resolver", "pykeen.models.base.Model", "pykeen.models"),
+    "pykeen.nn.modules": ("interaction_resolver", "pykeen.nn.modules.Interaction", "pykeen.interactions"),
+    "pykeen.nn": ("representation_resolver", "pykeen.nn.representation.Representation", "pykeen.representations"),
+    "pykeen.nn.combination": ("combination_resolver", "pykeen.nn.combination.Combination", "pykeen.combinations"),
+    "pykeen.losses": ("loss_resolver", "pykeen.losses.Loss", "pykeen.losses"),
+    "pykeen.training": (
+        "training_loop_resolver",
+        "pykeen.training.training_loop.TrainingLoop",
+        "pykeen.training_loops",
+    ),
+    "pykeen.evaluation": ("evaluator_resolver", "pykeen.evaluation.evaluator.Evaluator", "pykeen.evaluators"),
+    "pykeen.sampling": (
+        "negative_sampler_resolver",
+        "pykeen.sampling.negative_sampler.NegativeSampler",
+        "pykeen.negative_samplers",
+    ),
+    "pykeen.sampling.filtering": ("filterer_resolver", "pykeen.sampling.filtering.Filterer", "pykeen.filterers"),
 }
 
 _BASES = {base: group for _, base, group in GROUPS.values()}
@@ -80,8 +86,8 @@ def _retry() -> None:
 
 def _attach(resolver: ClassResolver[Any], base: type) -> None:
     """Register the entry points of a resolver's group, then whatever had to wait."""
-    group = _BASES.get(base.__name__)
-    if group is None or not base.__module__.startswith("pykeen."):
+    group = _BASES.get(f"{base.__module__}.{base.__qualname__}")
+    if group is None:
         return
     for entry in entry_points(group=group):
         _register(resolver, entry)

@@ -1,6 +1,7 @@
 """Whatever is imported first, in a fresh interpreter and without importing the plugin, the names resolve."""
 
 import json
+import pathlib
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -119,6 +120,24 @@ def test_install_is_idempotent() -> None:
     before = dict(model_resolver.lookup_dict)
     _bridge.install()
     assert model_resolver.lookup_dict == before
+
+
+def test_resolvers_of_others() -> None:
+    """A base class that is called as one of PyKEEN's, in another package, does not get our classes."""
+    from class_resolver import ClassResolver
+
+    for base in _bridge.GROUPS.values():
+        name = base[1].rpartition(".")[2]
+        for module in ("another.package", "pykeen.extension"):
+            other = type(name, (), {"__module__": module})
+            assert not ClassResolver.from_subclasses(other).lookup_dict
+
+
+def test_upstream_patch() -> None:
+    """The patch that makes the bridge needless names every resolver that it attaches."""
+    text = pathlib.Path(__file__).parents[1].joinpath("docs", "upstream.md").read_text(encoding="utf-8")
+    for attribute, _, group in _bridge.GROUPS.values():
+        assert f'+{attribute}.register_entrypoint("{group}")' in text
 
 
 @pytest.mark.parametrize("error", ["ImportError", "RuntimeError"])
