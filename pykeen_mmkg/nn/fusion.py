@@ -25,6 +25,7 @@ __all__ = [
     "GatedFusion",
     "SumFusion",
     "WeightedFusion",
+    "fused_dim",
     "fusion_resolver",
     "make_fusion",
     "masked_softmax",
@@ -82,10 +83,21 @@ class Fusion(Combination, ABC):
         """Return the number ``M`` of modalities."""
         return len(self.modalities)
 
+    @classmethod
+    def fused_dim(cls, num_modalities: int, dim: int, **kwargs: Any) -> int:
+        """Return the dimension of the fused vectors, without building the fusion.
+
+        :param num_modalities: the number ``M`` of modalities
+        :param dim: the dimension ``d`` of every modality's vectors
+        :param kwargs: the other keyword arguments of the constructor
+        :returns: the dimension; ``d`` unless a fusion says otherwise
+        """
+        return dim
+
     @property
     def output_dim(self) -> int:
         """Return the dimension of the fused vectors."""
-        return self.dim
+        return self.fused_dim(self.num_modalities, self.dim)
 
     # docstr-coverage: inherited
     def output_shape(self, input_shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:  # noqa: D102
@@ -271,10 +283,10 @@ class ConcatFusion(Fusion):
         github: thefth/vl-kge
     """
 
-    @property
-    def output_dim(self) -> int:
-        """Return the dimension of the fused vectors."""
-        return self.num_modalities * self.dim
+    # docstr-coverage: inherited
+    @classmethod
+    def fused_dim(cls, num_modalities: int, dim: int, **kwargs: Any) -> int:  # noqa: D102
+        return num_modalities * dim
 
     def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         return torch.cat(list(_masked(xs, mask)), dim=-1)
@@ -404,8 +416,32 @@ fusion_resolver: ClassResolver[Fusion] = ClassResolver.from_subclasses(
 )
 
 
+def _lookup(fusion: HintOrType[Fusion]) -> type[Fusion]:
+    """Return the class of a fusion."""
+    try:
+        return fusion_resolver.lookup(fusion)
+    except KeyError as error:
+        options = ", ".join(sorted(fusion_resolver.options))
+        raise MultimodalError(f"Unknown fusion {fusion!r}; choose one of {options}.") from error
+
+
+def fused_dim(fusion: HintOrType[Fusion], fusion_kwargs: OptionalKwargs, num_modalities: int, dim: int) -> int:
+    """Return the dimension of fused vectors, without building the fusion.
+
+    :param fusion: the name of a fusion, its class, an instance, or None for the average
+    :param fusion_kwargs: keyword arguments of the fusion
+    :param num_modalities: the number of modalities
+    :param dim: the dimension of every modality's vectors
+    :returns: the dimension
+    :raises MultimodalError: if there is no fusion of this name (the message lists them)
+    """
+    if isinstance(fusion, Fusion):
+        return fusion.output_dim
+    return _lookup(fusion).fused_dim(num_modalities, dim, **(fusion_kwargs or {}))
+
+
 def make_fusion(
-    fusion: HintOrType[Fusion], fusion_kwargs: OptionalKwargs, modalities: Sequence[str], dim: int, **kwargs: Any
+    fusion: HintOrType[Fusion], fusion_kwargs: OptionalKwargs, modalities: Sequence[str], dim: int
 ) -> Fusion:
     """Make a fusion, and check one that exists.
 
@@ -413,17 +449,13 @@ def make_fusion(
     :param fusion_kwargs: keyword arguments of the fusion
     :param modalities: the names of the modalities
     :param dim: the dimension of every modality's vectors
-    :param kwargs: further keyword arguments of the fusion
     :returns: the fusion
     :raises MultimodalError: if there is no fusion of this name (the message lists them), if it does not take the
         keyword arguments, or if an instance was made for other modalities or another dimension
     """
+    choice = fusion if isinstance(fusion, Fusion) else _lookup(fusion)
     try:
-        module = fusion_resolver.make(fusion, fusion_kwargs, modalities=modalities, dim=dim, **kwargs)
-    except KeyError as error:
-        raise MultimodalError(
-            f"Unknown fusion {fusion!r}; choose one of {', '.join(sorted(fusion_resolver.options))}."
-        ) from error
+        module = fusion_resolver.make(choice, fusion_kwargs, modalities=modalities, dim=dim)
     except TypeError as error:
         raise MultimodalError(f"Cannot make the fusion {fusion!r} with {dict(fusion_kwargs or {})}: {error}") from error
     if module.modalities != tuple(modalities) or module.dim != dim:

@@ -18,6 +18,7 @@ from pykeen_mmkg.nn.fusion import (
     GatedFusion,
     SumFusion,
     WeightedFusion,
+    fused_dim,
     fusion_resolver,
     make_fusion,
     masked_softmax,
@@ -178,6 +179,17 @@ def test_paper_forms() -> None:
     assert masked([s, v, t], torch.tensor([False, True, False])).tolist() == [3.0, 3.0]
 
 
+@pytest.mark.parametrize("kind", sorted(fusion_resolver.options))
+def test_dimension_without_building(kind: str) -> None:
+    """The dimension is known before there is a fusion, and is that of what it makes."""
+    for names in (NAMES, NAMES[:1]):
+        fusion = make_fusion(kind, None, modalities=names, dim=5)
+        expected = fusion([torch.ones(2, 5)] * len(names)).shape[-1]
+        assert fused_dim(kind, None, len(names), 5) == fused_dim(fusion, None, len(names), 5) == expected
+    with pytest.raises(MultimodalError, match="attention, average"):
+        fused_dim("mean", None, 2, 5)
+
+
 def test_extreme_scores() -> None:
     """Scores that overflow an exponential, beside a masked one that is higher still."""
     scores = torch.tensor([[1000.0, 2000.0, -1e30], [1e30, 0.0, 0.0]], requires_grad=True)
@@ -212,6 +224,7 @@ def test_resolver() -> None:
         (("sum", None, [], 3), "at least one"),
         ((SumFusion(["visual"], 3), None, ["visual"], 4), "dimension 3"),
         ((SumFusion(["visual"], 3), None, ["textual"], 3), "visual"),
+        ((WeightedFusion(["visual", "textual"], 3), None, ["textual", "visual"], 3), r"\['visual', 'textual'\]"),
     ],
 )
 def test_bad_fusions(arguments: tuple, message: str) -> None:
