@@ -42,7 +42,9 @@ def build(num_entities: int, dim: int, num_triples: int, interaction: str) -> tu
         name: FeatureStore.from_tensors(labels, torch.randn(num_entities, dim, generator=generator), modality=name)
         for name in ("visual", "textual")
     }
-    return VLKGE(triples_factory=factory, embedding_dim=dim, features=features, interaction=interaction), factory
+    return VLKGE(
+        triples_factory=factory, embedding_dim=dim, sources={"features": features}, interaction=interaction
+    ), factory
 
 
 def main() -> None:

@@ -115,7 +115,7 @@ def main() -> None:
             name: FeatureStore.from_tensors(labels, torch.randn(len(labels), args.dim), modality=name)
             for name in ("visual", "textual")
         }
-        vlkge = VLKGE(triples_factory=training, embedding_dim=args.dim, features=features, random_seed=0)
+        vlkge = VLKGE(triples_factory=training, embedding_dim=args.dim, sources={"features": features}, random_seed=0)
         without, fast = positives_per_second(
             [structural, vlkge], training, args.positives, args.negatives, args.repeats
         )

@@ -43,8 +43,12 @@ EPISODES = dict(
 )
 NOTHING = dict(training_kwargs=dict(num_epochs=0))
 #: 30 bases and 384 dimensions, as published, take hours on a CPU
-SMALL = dict(learner_dim=128, consolidator_kwargs=dict(num_bases=8))
-PUBLISHED = dict(adversarial=True, noise_dim=15, spectral=True, reconstruction_weight=dict(visual=0.7, textual=0.5))
+SMALL = dict(representation_kwargs=dict(dim=128), consolidator_kwargs=dict(num_bases=8))
+PUBLISHED = dict(
+    consolidator_kwargs=dict(num_bases=8),
+    representation_kwargs=dict(dim=128, reconstruction_weight=dict(visual=0.7, textual=0.5)),
+    learner_kwargs=dict(adversarial=True, noise_dim=15, spectral=True),
+)
 #: what the episodic loop does differently on NELL-ZS
 NELL_LOOP: dict[str, Any] = dict(negatives="types", relations_per_batch=4, num_batches=40)
 #: selected on the dev relations
@@ -57,7 +61,7 @@ ROWS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "both": ("blindmixture", {}, NOTHING),
     "devise": ("devise", {}, EMBEDDED),
     "zsgan": ("zsgan", {}, ADVERSARIAL),
-    "mre-published": ("mre", {**SMALL, **PUBLISHED}, GAN),
+    "mre-published": ("mre", PUBLISHED, GAN),
     "mre": ("mre", SMALL, GAN),
     "mre-no-structure": ("mre", dict(structure=False), GAN),
     "textonly": ("textonly", {}, EPISODES),

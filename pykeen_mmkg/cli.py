@@ -95,9 +95,8 @@ def encode(
     from .modalities import DEFAULT_ENCODER, FEATURE_KEYS, ModalitySources, labels_of
 
     factory = _dataset(dataset, dataset_kwargs).training
-    sources = ModalitySources.from_factory(
-        factory, encoder=encoder or DEFAULT_ENCODER, encoder_kwargs=encoder_kwargs or None, store=store, strict=strict
-    )
+    given = {"encoder_kwargs": encoder_kwargs or None, "store": store, "strict": strict}
+    sources = ModalitySources.from_factory(factory, given, encoder=encoder or DEFAULT_ENCODER)
     for (kind, modality), key in FEATURE_KEYS.items():
         table = sources.entities if kind == "entity" else sources.relations
         if table is None or (modality == "visual" and kind == "relation"):

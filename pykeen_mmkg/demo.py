@@ -32,9 +32,8 @@ CONFIG: dict[str, Any] = {
     "model_kwargs": {
         "embedding_dim": 256,
         "interaction": "vlcomplex",
-        "normalize_features": True,
-        "project": True,
         "structural_dropout": 0.5,
+        "representation_kwargs": {"normalize_features": True, "projection": True},
     },
     "loss": "marginranking",
     "optimizer": "adagrad",
@@ -48,7 +47,7 @@ CONFIG: dict[str, Any] = {
 #: the rows of the table: name -> change of the configuration, or a rule, which needs no training
 ROWS: dict[str, dict[str, Any]] = {
     "VL-KGE": {},
-    "VL-KGE, pictures shuffled": {"shuffle": {"visual": 0}},
+    "VL-KGE, pictures shuffled": {"representation_kwargs": {"shuffle": {"visual": 0}}},
     "text + picture": {"modalities": ["visual", "textual"]},
     "text only": {"modalities": ["textual"]},
     "structure only": {"modalities": ["structural"]},

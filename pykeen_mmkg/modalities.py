@@ -1,7 +1,7 @@
 """From what a user names (tables, image folders, feature files, an encoder) to the features that a model reads.
 
-A model gets its sources from two places: the metadata that a :class:`.MultimodalDataset` puts
-into its triples factories, and the model's own keyword arguments, which win. Both are plain JSON.
+A model gets its sources from two places: the metadata that a :class:`.MultimodalDataset` puts into its triples
+factories, and the model's own arguments ``encoder`` and ``sources``, which win. Both are plain JSON.
 """
 
 import dataclasses
@@ -18,11 +18,20 @@ from .datasets.tables import Kind, Missing, ModalityTable
 from .encoders import VisionLanguageEncoder, encode_images, encode_texts, make_encoder
 from .encoders.encode import default_directory
 from .encoders.encoder import TEXTUAL, VISUAL
-from .errors import DataError, FeatureError
+from .errors import DataError, FeatureError, MultimodalError
 from .features.store import FeatureStore
 from .nn.fusion import STRUCTURAL
 
-__all__ = ["DEFAULT_ENCODER", "FEATURE_KEYS", "STRUCTURAL", "TEXTUAL", "VISUAL", "ModalitySources", "labels_of"]
+__all__ = [
+    "DEFAULT_ENCODER",
+    "FEATURE_KEYS",
+    "SOURCE_KEYS",
+    "STRUCTURAL",
+    "TEXTUAL",
+    "VISUAL",
+    "ModalitySources",
+    "labels_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +46,19 @@ FEATURE_KEYS: Mapping[tuple[Kind, str], str] = {
     ("relation", TEXTUAL): "relation_textual",
 }
 
+#: the keys of ``sources``
+SOURCE_KEYS = (
+    "entities",
+    "relations",
+    "images",
+    "image_kwargs",
+    "missing_rows",
+    "features",
+    "encoder_kwargs",
+    "store",
+    "strict",
+)
+
 #: the mark of an inverse relation, in its label and before its text
 INVERSE_SUFFIX = "_inverse"
 INVERSE_PREFIX = "inverse of: "
@@ -49,7 +71,7 @@ def labels_of(triples_factory: CoreTriplesFactory, kind: Kind) -> list[str]:
     :param kind: ``"entity"`` or ``"relation"``
     :returns: a list of ``num_entities`` or ``num_relations`` labels. With inverse triples, relation ``i`` has the id
         ``2 * i`` and its inverse ``2 * i + 1``, as in PyKEEN
-    :raises DataError: if the factory has no labels
+    :raises DataError: if the factory has no labels, or a relation has the label of another one's inverse
     """
     if not isinstance(triples_factory, TriplesFactory):
         raise DataError(
@@ -59,6 +81,12 @@ def labels_of(triples_factory: CoreTriplesFactory, kind: Kind) -> list[str]:
     mapping = triples_factory.entity_to_id if kind == "entity" else triples_factory.relation_to_id
     labels = list(labels_in_order(mapping))
     if kind == "relation" and triples_factory.create_inverse_triples:
+        taken = next((label for label in labels if label + INVERSE_SUFFIX in mapping), None)
+        if taken is not None:
+            raise DataError(
+                f"The inverse of the relation {taken!r} would be called {taken + INVERSE_SUFFIX!r}, which is another "
+                "relation. Rename that one, or use create_inverse_triples=False."
+            )
         labels = [label for base in labels for label in (base, base + INVERSE_SUFFIX)]
     return labels
 
@@ -67,10 +95,17 @@ def labels_of(triples_factory: CoreTriplesFactory, kind: Kind) -> list[str]:
 class ModalitySources:
     """Where the text, the images and the features of a graph come from.
 
-    :param entities: the table of the entities, see :class:`~pykeen_mmkg.datasets.tables.ModalityTable`
-    :param relations: the table of the relations
-    :param images: the image folder of the entities
-    :param features: feature files, with the keys of :data:`FEATURE_KEYS`; a value is a path to a file of
+    All models share the argument ``sources``, a mapping with any of these keys; each model reads the modalities that
+    it needs, and ``encoder`` is an argument of its own.
+
+    :param entities: path of the table of the entities (columns entity, label, description), see
+        :class:`~pykeen_mmkg.datasets.tables.ModalityTable`
+    :param relations: path of the table of the relations (columns relation, label, description)
+    :param images: path of the image folder of the entities
+    :param image_kwargs: how that folder is read, see :func:`~pykeen_mmkg.datasets.tables.find_images`
+    :param missing_rows: ``"error"``, or ``"allow"`` labels without a row in their table
+    :param features: feature files, with the keys of :data:`FEATURE_KEYS`: ``visual``, ``textual``,
+        ``relation_visual``, ``relation_textual``. A value is a path to a file of
         :class:`~pykeen_mmkg.features.FeatureStore`, or such a store
     :param encoder: the encoder for whatever has no features yet, see :func:`~pykeen_mmkg.encoders.make_encoder`
     :param encoder_kwargs: keyword arguments of the encoder
@@ -81,6 +116,8 @@ class ModalitySources:
     entities: str | pathlib.Path | None = None
     relations: str | pathlib.Path | None = None
     images: str | pathlib.Path | None = None
+    image_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    missing_rows: Missing = "error"
     features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     encoder: str | pathlib.Path | VisionLanguageEncoder | None = None
     encoder_kwargs: Mapping[str, Any] | None = None
@@ -88,23 +125,32 @@ class ModalitySources:
     strict: bool = False
     #: which of ``features`` the user named, rather than the dataset
     named: frozenset[str] = frozenset()
-    #: how the image folder is read, see :func:`~pykeen_mmkg.datasets.tables.find_images`
-    image_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    #: "error", or "allow" labels without a row in the table
-    missing_rows: Missing = "error"
+    #: whether every other relation is the inverse of the one before
+    inverse: bool = False
     #: the tables that have been read
     _tables: dict[Kind, ModalityTable] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def from_factory(cls, triples_factory: CoreTriplesFactory, **kwargs: Any) -> "ModalitySources":
-        """Merge a factory's metadata with the keyword arguments that are not None; the latter win.
+    def from_factory(
+        cls,
+        triples_factory: CoreTriplesFactory,
+        sources: Mapping[str, Any] | None = None,
+        encoder: str | pathlib.Path | VisionLanguageEncoder | None = None,
+    ) -> "ModalitySources":
+        """Merge a factory's metadata with what a user names; the latter wins.
 
         :param triples_factory: a factory, of a multimodal dataset or a plain one
-        :param kwargs: the attributes of this class
+        :param sources: a mapping with any of the keys :data:`SOURCE_KEYS`; what is None counts as not given
+        :param encoder: the encoder for whatever has no features yet
         :returns: the sources
+        :raises MultimodalError: if there is no such key
         """
+        if other := sorted(set(sources or {}) - set(SOURCE_KEYS)):
+            raise MultimodalError(f"Unknown sources {other}; known are {sorted(SOURCE_KEYS)}.")
         record = GraphMetadata.of(triples_factory)
-        given = {key: value for key, value in kwargs.items() if value is not None}
+        given = {key: value for key, value in (sources or {}).items() if value is not None}
+        if given.get("encoder_kwargs") and isinstance(encoder, VisionLanguageEncoder):
+            raise MultimodalError("encoder_kwargs are of no use to an encoder that is made already; leave them out.")
         features = dict(given.pop("features", {}))
         unknown = set(features) - set(FEATURE_KEYS.values())
         if unknown:
@@ -118,12 +164,17 @@ class ModalitySources:
             shipped: Mapping[str, Any] = {}
         else:
             shipped = record.features
-        return cls(features={**shipped, **features}, named=frozenset(features), **merged)
+        return cls(
+            features={**shipped, **features},
+            named=frozenset(features),
+            encoder=encoder,
+            inverse=triples_factory.create_inverse_triples,
+            **merged,
+        )
 
     def _encoder(self) -> VisionLanguageEncoder:
         if not isinstance(self.encoder, VisionLanguageEncoder):
             self.encoder = make_encoder(self.encoder or DEFAULT_ENCODER, self.encoder_kwargs)
-            self.encoder_kwargs = None
         return self.encoder
 
     def _stored(self, key: str) -> FeatureStore | None:
@@ -157,8 +208,8 @@ class ModalitySources:
             return ModalityTable.from_labels(labels, kind=kind).with_images(images, **self.image_kwargs)
         plural = "entities" if kind == "entity" else "relations"
         raise DataError(
-            f"No table of the {plural} is known. Give `{plural}=<path of a TSV file with the columns {kind}, label, "
-            f"description>` in model_kwargs, or use a multimodal dataset that has {plural}.tsv."
+            f"No table of the {plural} is known. Give `sources={{{plural!r}: <path of a TSV file with the columns "
+            f"{kind}, label, description>}}` in model_kwargs, or use a multimodal dataset that has {plural}.tsv."
         )
 
     def _read(self, kind: Kind, path: str | pathlib.Path) -> ModalityTable:
@@ -203,9 +254,8 @@ class ModalitySources:
         return store
 
     def _encode(self, kind: Kind, modality: str, labels: Sequence[str]) -> FeatureStore:
-        inverse = kind == "relation" and any(label.endswith(INVERSE_SUFFIX) for label in labels)
-        base = [label for label in labels if not label.endswith(INVERSE_SUFFIX)] if inverse else list(labels)
-        table = self.table(kind, base)
+        inverse = kind == "relation" and self.inverse
+        table = self.table(kind, labels[::2] if inverse else labels)
         if modality == VISUAL:
             features = encode_images(table.image_dict(), self._encoder(), directory=self.store, strict=self.strict)
         else:

@@ -71,7 +71,7 @@ def test_zero_shot_examples(
     if pipeline["training_loop"] == "twophase":
         pipeline["training_loop_kwargs"] = {"structure_epochs": 1, "steps_per_epoch": 2}
         pipeline["training_kwargs"]["num_epochs"] = 3
-        pipeline["model_kwargs"]["extractor_steps"] = 2
+        pipeline["model_kwargs"]["pair_kwargs"] = {"extractor_steps": 2}
     else:
         pipeline["training_loop_kwargs"]["num_batches"] = 1
         pipeline["training_kwargs"]["num_epochs"] = 2
@@ -92,7 +92,7 @@ def test_paper_models(example: pathlib.Path, folder: pathlib.Path, stores: dict[
     assert (pipeline["dataset"], pipeline["dataset_kwargs"]) == ("wn9img", {"path": "../shared/data/wn9-img"})
     pipeline |= {"dataset": "multimodal", "dataset_kwargs": {"path": str(folder)}}
     assert pipeline["model_kwargs"].pop("encoder") == ".encoder"
-    pipeline["model_kwargs"]["features"] = stores
+    pipeline["model_kwargs"]["sources"] = {"features": stores}
     pipeline["training_kwargs"]["num_epochs"] = 2
     pipeline["stopper_kwargs"]["frequency"] = 1
     result = pipeline_from_config(configuration)
@@ -114,7 +114,7 @@ def test_a_search(
             "dataset": "multimodal",
             "dataset_kwargs": {"path": str(folder)},
             "model": "vlkge",
-            "model_kwargs": {"features": stores},
+            "model_kwargs": {"sources": {"features": stores}},
             "training_kwargs": {"num_epochs": 1, "batch_size": 16},
             "evaluator": "standard",
         },

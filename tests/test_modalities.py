@@ -35,8 +35,10 @@ def test_arguments_win(factory, stores, folder) -> None:
     assert plain.features == {}
     factory.metadata["multimodal"]["features"] = {"visual": stores["visual"]}
     assert ModalitySources.from_factory(factory).features == {"visual": stores["visual"]}
-    assert ModalitySources.from_factory(factory, features={"visual": "mine"}).features == {"visual": "mine"}
-    assert ModalitySources.from_factory(factory, entities=str(folder / "entities.tsv")).features == {}
+    assert ModalitySources.from_factory(factory, sources={"features": {"visual": "mine"}}).features == {
+        "visual": "mine"
+    }
+    assert ModalitySources.from_factory(factory, {"entities": str(folder / "entities.tsv")}).features == {}
 
 
 @pytest.mark.parametrize(
@@ -57,11 +59,11 @@ def test_gather_errors(factory, stores, tmp_path) -> None:
     with pytest.raises(FeatureError, match="smell"):
         sources.gather("entity", "smell", labels_of(factory, "entity"))
     with pytest.raises(FeatureError, match="known are"):
-        ModalitySources.from_factory(factory, features={"smell": "x"})
+        ModalitySources.from_factory(factory, {"features": {"smell": "x"}})
     other = FeatureStore.from_tensors(["x1", "x2"], torch.ones(2, 3))
     with pytest.raises(FeatureError, match="x1"):
         ModalitySources(features={"visual": other}).gather("entity", "visual", labels_of(factory, "entity"))
-    with pytest.raises(DataError, match="relations=<path"):
+    with pytest.raises(DataError, match="'relations': <path"):
         ModalitySources().gather("relation", "textual", labels_of(factory, "relation"))
     table = tmp_path / "short.tsv"
     table.write_text("entity\tlabel\tdescription\ne0\ta\tb\n")
@@ -73,7 +75,7 @@ def test_encoded_once_into_a_file(folder, dual_encoder, tmp_path) -> None:
     """What is encoded lies in a file, inverse relations have a text of their own, and equal input gives equal bytes."""
     factory = MultimodalDataset(path=folder, create_inverse_triples=True).training
     sources = [
-        ModalitySources.from_factory(factory, encoder=str(dual_encoder), store=str(tmp_path / name)) for name in "ab"
+        ModalitySources.from_factory(factory, {"store": str(tmp_path / name)}, str(dual_encoder)) for name in "ab"
     ]
     first, second = (s.gather("relation", "textual", labels_of(factory, "relation")) for s in sources)
     assert first.path is not None

@@ -19,7 +19,7 @@ def run(folder, stores, tmp_path_factory) -> pathlib.Path:
     pipeline(
         dataset=MultimodalDataset(path=folder),
         model="vlkge",
-        model_kwargs=dict(embedding_dim=8, features=stores),
+        model_kwargs=dict(embedding_dim=8, sources=dict(features=stores)),
         training_kwargs=dict(num_epochs=3, use_tqdm=False),
         random_seed=0,
         device="cpu",

@@ -136,16 +136,16 @@ class DescriptionFrequency(Rule):
     #: nothing to optimise
     hpo_default: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, triples_factory: CoreTriplesFactory, relations: str | None = None, **kwargs) -> None:
+    def __init__(self, triples_factory: CoreTriplesFactory, sources: Mapping[str, Any] | None = None, **kwargs) -> None:
         """Initialize the rule.
 
         :param triples_factory: the training triples
-        :param relations: path of the table of the relations, by default that of the factory's dataset
+        :param sources: where descriptions come from, see :class:`~pykeen_mmkg.modalities.ModalitySources`
         :param kwargs: unused
         :raises DataError: if there is no table, or a relation has no description
         """
         super().__init__(triples_factory, **kwargs)
-        self._words = _WordScores(triples_factory, ModalitySources.from_factory(triples_factory, relations=relations))
+        self._words = _WordScores(triples_factory, ModalitySources.from_factory(triples_factory, sources))
 
     # docstr-coverage: inherited
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
@@ -165,19 +165,23 @@ class BlindMixture(Rule):
     """
 
     def __init__(
-        self, triples_factory: CoreTriplesFactory, relations: str | None = None, bonus: float = 3.0, **kwargs
+        self,
+        triples_factory: CoreTriplesFactory,
+        sources: Mapping[str, Any] | None = None,
+        bonus: float = 3.0,
+        **kwargs,
     ) -> None:
         """Initialize the rule.
 
         :param triples_factory: the training triples
-        :param relations: path of the table of the relations, by default that of the factory's dataset
+        :param sources: where descriptions come from, see :class:`~pykeen_mmkg.modalities.ModalitySources`
         :param bonus: the bonus of linked entities
         :param kwargs: unused
         :raises DataError: if there is no table, or a relation has no description
         """
         super().__init__(triples_factory, **kwargs)
         self._near = _AdamicAdarScores(triples_factory.mapped_triples, self.num_entities, bonus=0.0)
-        self._words = _WordScores(triples_factory, ModalitySources.from_factory(triples_factory, relations=relations))
+        self._words = _WordScores(triples_factory, ModalitySources.from_factory(triples_factory, sources))
         self.bonus = bonus
 
     # docstr-coverage: inherited

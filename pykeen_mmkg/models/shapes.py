@@ -1,7 +1,7 @@
-"""The slots of an interaction: how many representations it takes, and of which shapes.
+"""Shapes: how many representations an interaction takes of an entity and a relation, and of which shapes.
 
 PyKEEN's interactions name their shapes by symbols: TransR takes relations of the shapes ``("e", "de")``. Here the
-symbols become numbers, and each slot says whether it is a vector that modalities can fill.
+symbols become numbers, and each shape says whether it is one that modalities can fill.
 """
 
 import dataclasses
@@ -10,9 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from class_resolver import OptionalKwargs
-from pykeen.nn.init import init_phases
 from pykeen.nn.modules import (
     BoxEInteraction,
     Interaction,
@@ -20,28 +18,19 @@ from pykeen.nn.modules import (
     MuREInteraction,
     NTNInteraction,
     QuatEInteraction,
-    RotatEInteraction,
     TransHInteraction,
     interaction_resolver,
 )
-from pykeen.nn.representation import Embedding
-from pykeen.triples import CoreTriplesFactory
-from pykeen.typing import BoolTensor, FloatTensor, HintOrType
-from pykeen.utils import complex_normalize
-from torch import nn
+from pykeen.typing import HintOrType
 
 from ..errors import MultimodalError
-from ..nn.interaction import VLRotatEInteraction
 
 __all__ = [
-    "Slot",
-    "entity_slots",
+    "Shape",
+    "entity_shapes",
     "make_interaction",
-    "plain_embedding",
-    "relation_embedding",
-    "relation_slots",
+    "relation_shapes",
     "resolve_dimensions",
-    "seen_relations",
 ]
 
 #: parameters of PyKEEN's interactions that take the dimension of the vectors
@@ -59,22 +48,22 @@ _FIXED: Mapping[type[Interaction], Mapping[str, int]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Slot:
-    """One representation of an entity or a relation.
+class Shape:
+    """The shape of one representation of an entity or a relation.
 
-    :param shape: its shape in numbers
-    :param symbols: its shape in symbols
+    :param sizes: in numbers
+    :param symbols: in symbols
     :param positive: whether its values must be positive (the variances of KG2E)
     """
 
-    shape: tuple[int, ...]
+    sizes: tuple[int, ...]
     symbols: str
     positive: bool = False
 
     @property
     def dim(self) -> int:
         """The number of values."""
-        return math.prod(self.shape)
+        return math.prod(self.sizes)
 
     @property
     def multimodal(self) -> bool:
@@ -108,22 +97,22 @@ def resolve_dimensions(
     return {**numbers, **(dimensions or {})}
 
 
-def _slots(interaction: Interaction, shapes: Sequence[str], numbers: Mapping[str, int]) -> list[Slot]:
+def _shapes(interaction: Interaction, shapes: Sequence[str], numbers: Mapping[str, int]) -> list[Shape]:
     variance = isinstance(interaction, KG2EInteraction)
     return [
-        Slot(tuple(numbers[symbol] for symbol in shape), shape, positive=variance and index == 1)
+        Shape(tuple(numbers[symbol] for symbol in shape), shape, positive=variance and index == 1)
         for index, shape in enumerate(shapes)
     ]
 
 
-def entity_slots(interaction: Interaction, numbers: Mapping[str, int]) -> list[Slot]:
-    """Return the slots of an entity."""
-    return _slots(interaction, interaction.entity_shape, numbers)
+def entity_shapes(interaction: Interaction, numbers: Mapping[str, int]) -> list[Shape]:
+    """Return the shapes of an entity."""
+    return _shapes(interaction, interaction.entity_shape, numbers)
 
 
-def relation_slots(interaction: Interaction, numbers: Mapping[str, int]) -> list[Slot]:
-    """Return the slots of a relation."""
-    return _slots(interaction, interaction.relation_shape, numbers)
+def relation_shapes(interaction: Interaction, numbers: Mapping[str, int]) -> list[Shape]:
+    """Return the shapes of a relation."""
+    return _shapes(interaction, interaction.relation_shape, numbers)
 
 
 def make_interaction(interaction: HintOrType[Interaction], interaction_kwargs: OptionalKwargs, dim: int) -> Interaction:
@@ -150,55 +139,3 @@ def make_interaction(interaction: HintOrType[Interaction], interaction_kwargs: O
     if "coefficients" in given:  # AutoSF counts its blocks in a set, for which the lists of JSON will not do
         given["coefficients"] = [tuple(block) for block in given["coefficients"]]
     return interaction_resolver.make(cls, given)
-
-
-def seen_relations(triples_factory: CoreTriplesFactory) -> BoolTensor:
-    """Return which relations occur in a factory's triples, shape ``(num_relations,)``, inverse ones with theirs."""
-    seen = torch.zeros(triples_factory.num_relations, dtype=torch.bool)
-    relations = triples_factory.mapped_triples[:, 1].unique()
-    if triples_factory.create_inverse_triples:
-        seen[2 * relations] = seen[2 * relations + 1] = True
-    else:
-        seen[relations] = True
-    return seen
-
-
-def complex_xavier_uniform_(x: FloatTensor) -> FloatTensor:
-    """Fill the real and the imaginary part each with torch's Xavier uniform over the whole matrix.
-
-    :param x: shape: ``(n, d, 2)``, the complex numbers as PyKEEN's embedding stores them
-    :returns: the tensor itself
-    """
-    with torch.no_grad():
-        for part in x.unbind(dim=-1):
-            part.copy_(nn.init.xavier_uniform_(torch.empty_like(part)))
-    return x
-
-
-def plain_embedding(slot: Slot, max_id: int) -> Embedding:
-    """Return the trained table of a slot that no modality fills: biases (zero at first), variances (one), matrices."""
-    if slot.positive:  # the bounds of PyKEEN's own KG2E
-        bounds = dict(min=0.05, max=5.0)
-        return Embedding(
-            max_id, shape=slot.shape, initializer=nn.init.ones_, constrainer=torch.clamp, constrainer_kwargs=bounds
-        )
-    initializer = nn.init.xavier_uniform_ if slot.shape else nn.init.zeros_
-    return Embedding(max_id, shape=slot.shape, initializer=initializer)
-
-
-def relation_embedding(slot: Slot, max_id: int, interaction: Interaction) -> Embedding:
-    """Return the trained table of the relations as VL-KGE initialises it for an interaction.
-
-    Real and complex vectors by torch's Xavier uniform, the angles of VL-RotatE uniformly over the circle, the rotations
-    of PyKEEN's RotatE as PyKEEN does.
-    """
-    if isinstance(interaction, VLRotatEInteraction):
-        bounds = dict(a=0.0, b=2 * math.pi)
-        return Embedding(max_id, shape=slot.shape, initializer=nn.init.uniform_, initializer_kwargs=bounds)
-    if isinstance(interaction, RotatEInteraction):
-        return Embedding(
-            max_id, shape=slot.shape, initializer=init_phases, dtype=torch.cfloat, constrainer=complex_normalize
-        )
-    if interaction.is_complex:
-        return Embedding(max_id, shape=slot.shape, initializer=complex_xavier_uniform_, dtype=torch.cfloat)
-    return plain_embedding(slot, max_id)

@@ -1,37 +1,32 @@
 """VL-KGE: frozen vision-language features fused with trainable structural embeddings."""
 
+import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
+import torch
 from class_resolver import OptionalKwargs
 from docdata import parse_docdata
 from pykeen.losses import Loss, SoftplusLoss
 from pykeen.models.nbase import ERModel
 from pykeen.nn.modules import Interaction, RotatEInteraction
 from pykeen.nn.representation import Representation, TransformedRepresentation
+from pykeen.regularizers import Regularizer
 from pykeen.triples import CoreTriplesFactory
-from pykeen.typing import HintOrType
+from pykeen.typing import BoolTensor, HintOrType
 from pykeen.utils import complex_normalize
 from torch import nn
 
 from ..datasets.tables import Kind
 from ..errors import MultimodalError
 from ..modalities import STRUCTURAL, TEXTUAL, VISUAL, ModalitySources, labels_of
-from ..nn.fusion import make_fusion
+from ..nn.fusion import fused_dim
 from ..nn.interaction import VLDistMultInteraction, VLRotatEInteraction, fast_interaction
 from ..nn.representation import ComplexMultimodalRepresentation, MultimodalRepresentation, seen_entities
+from .embeddings import plain_embedding, relation_embedding
 from .loss import OwnLossMixin
 from .scoring import IndexedScoringMixin
-from .shapes import (
-    Slot,
-    entity_slots,
-    make_interaction,
-    plain_embedding,
-    relation_embedding,
-    relation_slots,
-    resolve_dimensions,
-    seen_relations,
-)
+from .shapes import Shape, entity_shapes, make_interaction, relation_shapes, resolve_dimensions
 
 __all__ = ["VLKGE"]
 
@@ -70,7 +65,6 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
         embedding_dim=dict(type=int, low=64, high=512, q=64),
         fusion=dict(type="categorical", choices=["average", "sum", "weighted", "gated", "attention"]),
         structural_dropout=dict(type=float, low=0.0, high=0.5, q=0.1),
-        adapter=dict(type="categorical", choices=[False, True]),
     )
     #: The default loss function class
     loss_default: ClassVar[type[Loss]] = SoftplusLoss
@@ -90,26 +84,12 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
         fusion: str | None = None,
         fusion_kwargs: OptionalKwargs = None,
         encoder: str | None = None,
-        encoder_kwargs: OptionalKwargs = None,
-        entities: str | None = None,
-        relations: str | None = None,
-        images: str | None = None,
-        features: Mapping[str, Any] | None = None,
-        store: str | None = None,
-        strict: bool = False,
-        project: bool = False,
-        shared_projection: bool = False,
-        adapter: bool = False,
-        adapter_kwargs: OptionalKwargs = None,
-        normalize_features: bool = False,
-        l2_normalize: bool = False,
-        storage: str = "device",
+        sources: Mapping[str, Any] | None = None,
         structural_dropout: float = 0.0,
-        modality_dropout: float = 0.0,
-        shuffle: Mapping[str, int] | None = None,
-        imaginary: str = "distil",
-        imaginary_fit: float = 1.0,
-        fast: bool = True,
+        regularizer: HintOrType[Regularizer] = None,
+        regularizer_kwargs: OptionalKwargs = None,
+        representation_kwargs: OptionalKwargs = None,
+        relation_representation_kwargs: OptionalKwargs = None,
         **kwargs,
     ) -> None:
         r"""Initialize the model.
@@ -118,7 +98,7 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
             :class:`~pykeen_mmkg.datasets.folder.MultimodalDataset` does) need not be given again
         :param embedding_dim: the dimension $d$ of each modality's vector before fusion
         :param interaction: the interaction, by default ``vldistmult``; any of PyKEEN's, or the paper's forms
-            ``vltranse``, ``vldistmult``, ``vlcomplex``, ``vlrotate``
+            ``vltranse``, ``vldistmult``, ``vlcomplex``, ``vlrotate``. One that has a faster equal is replaced by it
         :param interaction_kwargs: keyword arguments of the interaction
         :param dimensions: further dimensions by their symbol in the interaction's shapes, e.g. ``{"e": 64}`` for TransR
         :param modalities: what represents an entity, out of ``structural``, ``visual`` and ``textual``; by default
@@ -129,101 +109,93 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
         :param fusion_kwargs: keyword arguments of the fusion, e.g. ``{"form": "dense"}`` for the average
         :param encoder: the encoder of what has no features yet: a name on the Hugging Face hub, a local folder, or
             ``"pair"``, see :func:`~pykeen_mmkg.encoders.make_encoder`
-        :param encoder_kwargs: keyword arguments of the encoder
-        :param entities: path of the table of the entities (columns entity, label, description)
-        :param relations: path of the table of the relations (columns relation, label, description)
-        :param images: path of the image folder of the entities
-        :param features: paths of feature files, with the keys ``visual``, ``textual``, ``relation_textual``
-        :param store: the folder in which what is encoded is kept, by default one under PyKEEN's home
-        :param strict: whether an image that cannot be decoded is an error, rather than counted, listed and skipped
-        :param project: whether features are projected even if they have the right dimension
-        :param shared_projection: whether modalities of the same dimension share one projection
-        :param adapter: whether the projected features go through a residual adapter, see
-            :class:`~pykeen_mmkg.nn.adapter.ResidualAdapter`
-        :param adapter_kwargs: keyword arguments of the adapter
-        :param normalize_features: whether the frozen vectors are scaled to unit length before the projection
-        :param l2_normalize: whether each modality's vectors, the structural ones as well, are scaled to unit length
-            before the fusion
-        :param storage: where the features are kept: ``device``, or ``cpu`` for host memory where a GPU is too small
+        :param sources: where text, images and features come from, see
+            :class:`~pykeen_mmkg.modalities.ModalitySources` for the keys
         :param structural_dropout: the probability with which the structural part of an entity is hidden in a training
             step, so that the other parts learn to do without it. Needed to predict for unseen entities
-        :param modality_dropout: the same for each of the other modalities of an entity
-        :param shuffle: modality -> seed: the vectors of this modality are dealt out anew among the entities that have
-            one, the control that tells an informative modality from a mere identifier
-        :param imaginary: for complex interactions, what the imaginary part of unseen entities learns from, see
-            :class:`~pykeen_mmkg.nn.representation.ComplexMultimodalRepresentation`
-        :param imaginary_fit: for complex interactions, the weight of the regression from which unseen entities get
-            their imaginary part
-        :param fast: whether an interaction that has a faster equal is replaced by it
+        :param regularizer: a regularizer of what is trained without text or images: each structural embedding of
+            entities (for complex interactions the real part, and the table of the imaginary part) and of relations has
+            one of its own
+        :param regularizer_kwargs: keyword arguments of the regularizer
+        :param representation_kwargs: further keyword arguments of the entities' representation,
+            :class:`~pykeen_mmkg.nn.representation.MultimodalRepresentation` or, for complex interactions,
+            :class:`~pykeen_mmkg.nn.representation.ComplexMultimodalRepresentation`: projections, adapters, dropout of
+            modalities, the shuffled control, where features are kept, ...
+        :param relation_representation_kwargs: the same for relations; with structural relations only, keyword
+            arguments of their :class:`~pykeen.nn.representation.Embedding`. Biases and variances take none
         :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
-        :raises MultimodalError: if a modality, fusion or feature is unknown or does not fit, or no source is named
+        :raises MultimodalError: if a modality, fusion, source or feature is unknown or does not fit, or no source is
+            named
         """
-        sources = ModalitySources.from_factory(
+        for name in ("entity_representations_kwargs", "relation_representations_kwargs"):
+            if name in kwargs:
+                own = name.removeprefix("entity_").replace("representations", "representation")
+                raise MultimodalError(f"{name} would have no effect; use {own}.")
+        if regularizer is None and regularizer_kwargs:
+            raise MultimodalError(f"{regularizer_kwargs=} without a regularizer; name one, such as 'lp'.")
+        parts = _Parts(
             triples_factory,
-            entities=entities,
-            relations=relations,
-            images=images,
-            features=features,
-            encoder=encoder,
-            encoder_kwargs=encoder_kwargs,
-            store=store,
-            strict=strict,
+            ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder),
+            embedding_dim=embedding_dim,
+            fusion=dict(fusion=fusion, fusion_kwargs=fusion_kwargs),
+            regularizer=dict(regularizer=regularizer, regularizer_kwargs=regularizer_kwargs) if regularizer else {},
         )
-        options = dict(
-            projection=True if project else None,
-            shared_projection=shared_projection,
-            adapter=adapter,
-            adapter_kwargs=adapter_kwargs,
-            normalize_features=normalize_features,
-            l2_normalize=l2_normalize,
-            storage=storage,
-            structural_dropout=structural_dropout,
-            modality_dropout=modality_dropout,
-            fusion=fusion,
-            fusion_kwargs=fusion_kwargs,
-        )
-        parts = _Parts(triples_factory, sources, options)
         names = parts.modalities("entity", modalities)
         relation_names = parts.modalities("relation", relation_modalities or [STRUCTURAL])
-        # the concatenation is wider than its parts
-        width = {
-            len(group): make_fusion(fusion, fusion_kwargs, modalities=group, dim=embedding_dim).output_dim
-            for group in (names, relation_names)
-        }
-        dim = width[len(names)]
+        dim = parts.width(names)
         interaction = make_interaction(interaction or VLDistMultInteraction, interaction_kwargs, dim=dim)
         numbers = resolve_dimensions(interaction, dim=dim, dimensions=dimensions)
         super().__init__(
             triples_factory=triples_factory,
-            interaction=fast_interaction(interaction) if fast else interaction,
+            interaction=fast_interaction(interaction),
             entity_representations=[
-                parts.entity(
-                    slot,
-                    names,
-                    interaction,
-                    factor=dim // embedding_dim,
-                    shuffle=shuffle,
-                    imaginary=dict(imaginary=imaginary, imaginary_fit=imaginary_fit),
-                )
-                for slot in entity_slots(interaction, numbers)
+                parts.entity(shape, names, interaction, structural_dropout, representation_kwargs)
+                for shape in entity_shapes(interaction, numbers)
             ],
             relation_representations=[
-                parts.relation(slot, relation_names, interaction, factor=width[len(relation_names)] // embedding_dim)
-                for slot in relation_slots(interaction, numbers)
+                parts.relation(shape, relation_names, interaction, relation_representation_kwargs)
+                for shape in relation_shapes(interaction, numbers)
             ],
             **kwargs,
         )
+
+
+def _seen_relations(triples_factory: CoreTriplesFactory) -> BoolTensor:
+    """Return which relations occur in a factory's triples, shape ``(num_relations,)``, inverse ones with theirs."""
+    seen = torch.zeros(triples_factory.num_relations, dtype=torch.bool)
+    relations = triples_factory.mapped_triples[:, 1].unique()
+    if triples_factory.create_inverse_triples:
+        seen[2 * relations] = seen[2 * relations + 1] = True
+    else:
+        seen[relations] = True
+    return seen
 
 
 class _Parts:
     """Builds the representations of entities and relations from their sources."""
 
     def __init__(
-        self, triples_factory: CoreTriplesFactory, sources: ModalitySources, options: Mapping[str, Any]
+        self,
+        triples_factory: CoreTriplesFactory,
+        sources: ModalitySources,
+        embedding_dim: int,
+        fusion: Mapping[str, Any],
+        regularizer: Mapping[str, Any],
     ) -> None:
         self.factory = triples_factory
         self.sources = sources
-        self.options = options
+        self.embedding_dim = embedding_dim
+        self.fusion = fusion
+        self._regularizer = regularizer
+
+    def width(self, names: Sequence[str]) -> int:
+        """Return the dimension of fused vectors: the concatenation is wider than its parts."""
+        return fused_dim(**self.fusion, num_modalities=len(names), dim=self.embedding_dim)
+
+    @property
+    def regularizer(self) -> dict[str, Any]:
+        """Return the regularizer of a structural embedding, its own if the pipeline made one for all."""
+        return copy.deepcopy(dict(self._regularizer))
 
     def modalities(self, kind: Kind, names: Sequence[str] | None) -> list[str]:
         """Return the modalities to use: those asked for, or structural and what the sources provide."""
@@ -233,8 +205,8 @@ class _Parts:
             if len(names) == 1:
                 raise MultimodalError(
                     f"No text, image or feature of the {'entities' if kind == 'entity' else 'relations'} is named. Use "
-                    "a multimodal dataset, give `entities`, `images` or `features` in model_kwargs, or ask for "
-                    'modalities=["structural"].'
+                    "a multimodal dataset, name `entities`, `images` or `features` in the `sources` of model_kwargs, "
+                    'or ask for modalities=["structural"].'
                 )
         names = [names] if isinstance(names, str) else list(names)
         known = [STRUCTURAL, *encoded]
@@ -243,67 +215,73 @@ class _Parts:
         return names
 
     def _fused(
-        self, kind: Kind, slot: Slot, names: Sequence[str], factor: int, is_complex: bool, **kwargs: Any
+        self,
+        kind: Kind,
+        shape: Shape,
+        names: Sequence[str],
+        is_complex: bool,
+        seen: BoolTensor,
+        options: OptionalKwargs,
+        **kwargs: Any,
     ) -> Representation:
-        """Return the fused representation for a slot of any shape."""
+        """Return the fused representation for a shape, a matrix or a vector."""
         encoded = [name for name in names if name != STRUCTURAL]
-        labels = labels_of(self.factory, kind) if encoded else None
+        labels = labels_of(self.factory, kind) if encoded else []
         cls = ComplexMultimodalRepresentation if is_complex else MultimodalRepresentation
-        base = cls(
-            max_id=self.factory.num_entities if kind == "entity" else self.factory.num_relations,
-            embedding_dim=slot.dim // factor,
-            features={name: self.sources.gather(kind, name, cast(Sequence[str], labels)) for name in encoded},
-            labels=labels,
+        kwargs |= dict(
+            max_id=len(seen),
+            embedding_dim=shape.dim // (self.width(names) // self.embedding_dim),
+            features={name: self.sources.gather(kind, name, labels) for name in encoded},
+            labels=labels or None,
             modalities=names,
-            **self.options,
-            **kwargs,
+            seen=seen,
+            **self.fusion,
         )
-        if len(slot.shape) == 1:
+        options = dict(options or {})
+        if self._regularizer:
+            tables = ("structural_kwargs", "imaginary_kwargs") if is_complex else ("structural_kwargs",)
+            options |= {table: {**self.regularizer, **(options.get(table) or {})} for table in tables}
+        try:
+            base = cls(**kwargs, **options)
+        except TypeError as error:
+            raise MultimodalError(f"{cls.__name__} cannot be made with {options}: {error}") from error
+        if len(shape.sizes) == 1:
             return base
         # a matrix, as of QuatE: the same numbers in rows
         return TransformedRepresentation(
-            transformation=nn.Unflatten(-1, slot.shape), base=base, max_id=base.max_id, shape=slot.shape
+            transformation=nn.Unflatten(-1, shape.sizes), base=base, max_id=base.max_id, shape=shape.sizes
         )
 
     def entity(
         self,
-        slot: Slot,
+        shape: Shape,
         names: Sequence[str],
         interaction: Interaction,
-        factor: int,
-        shuffle: Mapping[str, int] | None,
-        imaginary: Mapping[str, Any],
+        structural_dropout: float,
+        options: OptionalKwargs,
     ) -> Representation:
-        """Return the representation of the entities for one slot of the interaction."""
-        if not slot.multimodal:
-            return plain_embedding(slot, self.factory.num_entities)
-        extra = imaginary if interaction.is_complex else {}
+        """Return the representation of the entities for one shape of the interaction."""
+        if not shape.multimodal:
+            return plain_embedding(shape, self.factory.num_entities)
+        seen = seen_entities(self.factory)
         return self._fused(
-            "entity",
-            slot,
-            names,
-            factor=factor,
-            is_complex=interaction.is_complex,
-            seen=seen_entities(self.factory),
-            shuffle=shuffle,
-            **extra,
+            "entity", shape, names, interaction.is_complex, seen, options, structural_dropout=structural_dropout
         )
 
-    def relation(self, slot: Slot, names: Sequence[str], interaction: Interaction, factor: int) -> Representation:
-        """Return the representation of the relations for one slot of the interaction."""
-        num_relations = self.factory.num_relations
+    def relation(
+        self, shape: Shape, names: Sequence[str], interaction: Interaction, options: OptionalKwargs
+    ) -> Representation:
+        """Return the representation of the relations for one shape of the interaction."""
+        seen = _seen_relations(self.factory)
         if names == [STRUCTURAL]:
-            return relation_embedding(slot, num_relations, interaction)
-        if not slot.multimodal or slot.dim % factor:
-            return plain_embedding(slot, num_relations)
+            options = {**self.regularizer, **(options or {})}
+            try:
+                return relation_embedding(shape, len(seen), interaction, **options)
+            except TypeError as error:
+                raise MultimodalError(f"The relations cannot be made with {options}: {error}") from error
+        if not shape.multimodal or shape.dim % (self.width(names) // self.embedding_dim):
+            return relation_embedding(shape, len(seen), interaction, **self.regularizer)
         angles = isinstance(interaction, VLRotatEInteraction)
-        unit = isinstance(interaction, RotatEInteraction) and not angles
-        return self._fused(
-            "relation",
-            slot,
-            names,
-            factor=factor,
-            is_complex=interaction.is_complex and not angles,
-            seen=seen_relations(self.factory),
-            **(dict(normalizer=complex_normalize) if unit else {}),
-        )
+        if isinstance(interaction, RotatEInteraction) and not angles:
+            options = {"normalizer": complex_normalize, **(options or {})}
+        return self._fused("relation", shape, names, interaction.is_complex and not angles, seen, options)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from class_resolver import OptionalKwargs
 from docdata import parse_docdata
 from pykeen.nn.representation import Embedding
 from pykeen.regularizers import Regularizer
@@ -17,7 +18,7 @@ __all__ = ["IMAGINARY", "ComplexMultimodalRepresentation", "ResidualRegularizer"
 
 
 #: how the imaginary part of an id comes about that has no row of its own in the table
-IMAGINARY = ("distil", "joint", "free")
+IMAGINARY = ("distil", "joint", "structural")
 
 
 class ResidualRegularizer(Regularizer):
@@ -36,7 +37,7 @@ def _complex(real: FloatTensor, imaginary: FloatTensor) -> FloatTensor:
 
 @parse_docdata
 class ComplexMultimodalRepresentation(MultimodalRepresentation):
-    r"""A :class:`MultimodalRepresentation` as the real part, and a separate free table as the imaginary part.
+    r"""A :class:`MultimodalRepresentation` as the real part, and a structural embedding as the imaginary part.
 
     For ids seen in training this is the form of VL-ComplEx and VL-RotatE. An unseen id has no row of the table that
     means anything; its imaginary part is $\mathbf{W} \mathbf{f}$, where $\mathbf{f}$ are its features, fused (which is
@@ -54,13 +55,13 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
       that occurs in training can be there as a negative only; then it does not train W.
     - ``joint``: the loss itself trains W, through ids that are treated as unseen, and through unseen negatives.
       W starts at random.
-    - ``free``: there is no W; an unseen id keeps the untrained row of the table. For comparison.
+    - ``structural``: there is no W; an unseen id keeps the untrained row of the table. For comparison.
 
     With ``structural_dropout``, an id that is treated as unseen gets its imaginary part from W, too (``distil`` and
     ``joint``), and trains it through the loss.
 
-    Without the structural modality there is no table unless ``free``, since it would be structure: the imaginary part
-    of every id is $\mathbf{W} \mathbf{f}$, trained by the loss.
+    Without the structural modality there is no table unless ``structural``, since it would be structure: the imaginary
+    part of every id is $\mathbf{W} \mathbf{f}$, trained by the loss.
 
     ---
     name: Complex Multimodal
@@ -71,7 +72,7 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
         github: thefth/vl-kge
     """
 
-    #: the free table of the imaginary parts
+    #: the structural embedding of the imaginary parts
     table: Embedding | None
 
     #: W, shape (d, d); None if every imaginary part comes from the table
@@ -81,13 +82,21 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
     fit_step: torch.Tensor
 
     def __init__(
-        self, *args: Any, imaginary: str = "distil", imaginary_fit: float = 1.0, fit_rows: int = 512, **kwargs: Any
+        self,
+        *args: Any,
+        imaginary: str = "distil",
+        imaginary_fit: float = 1.0,
+        imaginary_kwargs: OptionalKwargs = None,
+        fit_rows: int = 512,
+        **kwargs: Any,
     ) -> None:
         """Initialize the representation.
 
         :param args: positional parameters of :class:`~pykeen_mmkg.nn.multimodal.MultimodalRepresentation`
-        :param imaginary: ``distil``, ``joint`` or ``free``, see above
+        :param imaginary: ``distil``, ``joint`` or ``structural``, see above
         :param imaginary_fit: the weight of the regression in the loss; 0 leaves W untrained
+        :param imaginary_kwargs: keyword arguments of the table, an :class:`~pykeen.nn.representation.Embedding`, such
+            as a regularizer
         :param fit_rows: the number of ids at most that one forward pass fits W to
         :param kwargs: keyword parameters of :class:`~pykeen_mmkg.nn.multimodal.MultimodalRepresentation`
         :raises MultimodalError: if there is no such way to an imaginary part
@@ -101,11 +110,12 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
         self.imaginary_fit = imaginary_fit
         self.fit_rows = fit_rows
         unseen = column is not None and not bool(self.mask[:, column].all())
-        free = column is not None or imaginary == "free"
-        self.table = Embedding(self.max_id, shape=dim, initializer=nn.init.xavier_uniform_) if free else None
-        derived = imaginary != "free" and (not free or unseen or any(self.dropouts))
+        tabled = column is not None or imaginary == "structural"
+        options = {"initializer": nn.init.xavier_uniform_, **(imaginary_kwargs or {})}
+        self.table = Embedding(self.max_id, shape=dim, **options) if tabled else None
+        derived = imaginary != "structural" and (not tabled or unseen or any(self.dropouts))
         self.projection = nn.Parameter(torch.zeros(dim, dim)) if derived else None
-        distil = imaginary == "distil" and free and unseen
+        distil = imaginary == "distil" and tabled and unseen
         self.distillation = ResidualRegularizer(weight=imaginary_fit) if distil else None
         if distil:
             # part of the state: a training that is resumed goes on with the ids that are due

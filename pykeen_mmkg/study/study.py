@@ -138,7 +138,8 @@ class Study:
             - ``base``: arguments of :func:`pykeen.pipeline.pipeline` that all variants share
             - ``variants``: row -> changes, merged into the base mapping by mapping. Beside arguments of the pipeline a
             change may
-              say ``drop`` and ``shuffle`` (modalities, for models with the arguments ``modalities`` and ``shuffle``)
+              say ``drop`` and ``shuffle`` (modalities, for models with the arguments ``modalities`` and
+              ``representation_kwargs``)
             - ``models`` and ``ablations``: name -> changes; each model with each ablation is a row, ``model, ablation``
             - ``baselines``: row -> arguments of the pipeline; of the base they share the data only, and they run once,
             with the
@@ -254,7 +255,9 @@ class Study:
                     raise StudyError(f"{self.origin}: row {row!r} drops every modality.")
             if shuffle:
                 # the seed of the run is filled in by cells(): each seed deals the vectors out anew
-                kwargs["shuffle"] = {**(kwargs.get("shuffle") or {}), **dict.fromkeys(shuffle)}
+                options = dict(kwargs.get("representation_kwargs") or {})
+                options["shuffle"] = {**(options.get("shuffle") or {}), **dict.fromkeys(shuffle)}
+                kwargs["representation_kwargs"] = options
             if kwargs:
                 result = {**result, "model_kwargs": kwargs}
         if "model" not in result and "interaction" not in result:
@@ -269,9 +272,9 @@ class Study:
             baseline = row in self.baselines
             for seed in self.seeds[:1] if baseline else self.seeds:
                 own = copy.deepcopy(dict(config))
-                shuffle = (own.get("model_kwargs") or {}).get("shuffle")
-                if shuffle:
-                    own["model_kwargs"]["shuffle"] = {k: seed if v is None else v for k, v in shuffle.items()}
+                options = (own.get("model_kwargs") or {}).get("representation_kwargs") or {}
+                if options.get("shuffle"):
+                    options["shuffle"] = {k: seed if v is None else v for k, v in options["shuffle"].items()}
                 result.append(Cell(row, seed, own, protocols, baseline))
         return result
 

@@ -46,11 +46,13 @@ def test_adamic_adar(factory: TriplesFactory) -> None:
 def test_words(factory: TriplesFactory, table: str) -> None:
     """The unseen relation answers like the one it shares a word with, in the order of frequency."""
     ids = factory.entity_to_id
-    model = DescriptionFrequency(triples_factory=factory, relations=table)
+    model = DescriptionFrequency(triples_factory=factory, sources={"relations": table})
     scores = model.predict_t(torch.tensor([[ids["e"], 2]]))[0]
     assert scores[ids["b"]] == scores[ids["d"]] == scores[ids["c"]] > 0
     assert scores[ids["a"]] == 0
-    both = BlindMixture(triples_factory=factory, relations=table).predict_t(torch.tensor([[ids["e"], 2]]))[0]
+    both = BlindMixture(triples_factory=factory, sources={"relations": table}).predict_t(torch.tensor([[ids["e"], 2]]))[
+        0
+    ]
     assert both[ids["c"]] > both[ids["b"]] > both[ids["a"]]
     with pytest.raises(DataError):
         DescriptionFrequency(triples_factory=factory)

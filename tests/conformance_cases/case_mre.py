@@ -30,7 +30,7 @@ class _DescribedCase(cases.ModelTestCase):
             labels = sorted(ids, key=ids.__getitem__)
             vectors = torch.randn(len(labels), 8, generator=generator)
             features[key] = FeatureStore.from_tensors(labels, vectors, modality="textual")
-        kwargs["features"] = features
+        kwargs["sources"] = {"features": features}
         return kwargs
 
     def _help_test_cli(self, args):
@@ -54,32 +54,28 @@ class TextOnlyTests(_DescribedCase):
 class ZSGANTests(_DescribedCase):
     num_constant_init = 6
     cls = ZSGAN
-    kwargs = {"pair_dim": 6, "extractor_steps": 2, "learner_kwargs": {"num_samples": 3}}
+    kwargs = {"pair_kwargs": {"dim": 6, "extractor_steps": 2}, "learner_kwargs": {"num_samples": 3}}
 
 
 class DeViSETests(_DescribedCase):
     num_constant_init = 4
     cls = DeViSE
-    kwargs = {"pair_dim": 6, "extractor_steps": 2}
+    kwargs = {"pair_kwargs": {"dim": 6, "extractor_steps": 2}}
 
 
 class MRETests(_DescribedCase):
     num_constant_init = 4
     cls = MRE
-    kwargs = {"pair_dim": 6, "extractor_steps": 2, "learner_dim": 5}
+    kwargs = {"pair_kwargs": {"dim": 6, "extractor_steps": 2}, "representation_kwargs": {"dim": 5}}
 
 
 class PublishedMRETests(_DescribedCase):
     num_constant_init = 6
     cls = MRE
     kwargs = {
-        "pair_dim": 6,
-        "extractor_steps": 2,
-        "learner_dim": 5,
-        "adversarial": True,
-        "reconstruction_weight": 0.5,
-        "noise_dim": 15,
-        "spectral": True,
+        "pair_kwargs": {"dim": 6, "extractor_steps": 2},
+        "representation_kwargs": {"dim": 5, "reconstruction_weight": 0.5},
+        "learner_kwargs": {"adversarial": True, "noise_dim": 15, "spectral": True},
     }
 
 

@@ -61,7 +61,7 @@ class _VLKGECase(cases.ModelTestCase):
 
     def _pre_instantiation_hook(self, kwargs: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         kwargs = super()._pre_instantiation_hook(kwargs=kwargs)
-        kwargs["features"] = dict(FEATURES)
+        kwargs["sources"] = {"features": dict(FEATURES)}
         return kwargs
 
     def _help_test_cli(self, args: Any) -> Any:
@@ -82,7 +82,7 @@ class TestVLTransE(_VLKGECase):
     # what starts at zero or one: attention as the mean, two adapters (gate, bias, layer normalization) as the identity
     num_constant_init = 9
 
-    kwargs = {"interaction": "vltranse", "fusion": "attention", "adapter": True}
+    kwargs = {"interaction": "vltranse", "fusion": "attention", "representation_kwargs": {"adapter": True}}
 
 
 class TestVLComplEx(_VLKGECase):

@@ -27,7 +27,7 @@ def dataset(folder: pathlib.Path) -> MultimodalDataset:
 
 @pytest.fixture()
 def model_kwargs(stores: dict[str, str]) -> dict:
-    return dict(embedding_dim=DIM, features=dict(stores))
+    return dict(embedding_dim=DIM, sources=dict(features=stores))
 
 
 def all_triples(factory: CoreTriplesFactory) -> torch.Tensor:
@@ -142,13 +142,13 @@ def test_every_fusion(fusion: str, interaction: str, folder, stores) -> None:
         model="vlkge",
         model_kwargs=dict(
             embedding_dim=DIM,
-            features=stores,
+            sources=dict(features=stores),
             fusion=fusion,
             interaction=interaction,
-            adapter=True,
+            representation_kwargs=dict(adapter=True, modality_dropout=0.1),
+            relation_representation_kwargs=dict(adapter=True, structural_dropout=0.2),
             relation_modalities=["structural", "textual"],
             structural_dropout=0.2,
-            modality_dropout=0.1,
         ),
         training_kwargs=dict(num_epochs=2, use_tqdm=False),
         random_seed=0,
@@ -165,7 +165,9 @@ def test_inverse_triples(folder, stores) -> None:
         dataset="multimodal",
         dataset_kwargs=dict(path=str(folder), create_inverse_triples=True),
         model="vlkge",
-        model_kwargs=dict(embedding_dim=DIM, features=stores, relation_modalities=["structural", "textual"]),
+        model_kwargs=dict(
+            embedding_dim=DIM, sources=dict(features=stores), relation_modalities=["structural", "textual"]
+        ),
         training_loop="lcwa",
         training_kwargs=dict(num_epochs=1, use_tqdm=False),
         device="cpu",
@@ -182,7 +184,7 @@ def test_save_and_load(interaction: str, loop: str, folder, stores, tmp_path) ->
         dataset="multimodal",
         dataset_kwargs=dict(path=str(folder)),
         model="vlkge",
-        model_kwargs=dict(embedding_dim=DIM, features=stores, interaction=interaction),
+        model_kwargs=dict(embedding_dim=DIM, sources=dict(features=stores), interaction=interaction),
         training_loop=loop,
         training_kwargs=dict(num_epochs=2, use_tqdm=False),
         random_seed=1,
@@ -210,7 +212,9 @@ def test_resume(interaction: str, folder, stores, tmp_path) -> None:
         dataset="multimodal",
         dataset_kwargs=dict(path=str(folder)),
         model="vlkge",
-        model_kwargs=dict(embedding_dim=DIM, features=stores, interaction=interaction, structural_dropout=0.3),
+        model_kwargs=dict(
+            embedding_dim=DIM, sources=dict(features=stores), interaction=interaction, structural_dropout=0.3
+        ),
         random_seed=3,
         device="cpu",
     )
@@ -234,13 +238,12 @@ def test_json_config(folder, stores) -> None:
             "model": "vlkge",
             "model_kwargs": {
                 "embedding_dim": DIM,
-                "features": stores,
+                "sources": {"features": stores},
                 "fusion": "attention",
                 "fusion_kwargs": {"hidden_dim": 4},
                 "interaction": "vltranse",
                 "interaction_kwargs": {"margin": 9},
-                "shuffle": {"visual": 3},
-                "storage": "cpu",
+                "representation_kwargs": {"shuffle": {"visual": 3}, "storage": "cpu"},
             },
             "optimizer": "adagrad",
             "training_kwargs": {"num_epochs": 1, "use_tqdm": False},
@@ -261,7 +264,7 @@ def test_plain_factories(folder, stores) -> None:
         training=training,
         testing=testing,
         model="vlkge",
-        model_kwargs=dict(embedding_dim=DIM, features=stores),
+        model_kwargs=dict(embedding_dim=DIM, sources=dict(features=stores)),
         training_kwargs=dict(num_epochs=1, use_tqdm=False),
         device="cpu",
     )
@@ -279,7 +282,7 @@ def test_encode_in_the_pipeline(folder, dual_encoder, tmp_path) -> None:
         dataset="multimodal",
         dataset_kwargs=dict(path=str(folder)),
         model="vlkge",
-        model_kwargs=dict(embedding_dim=DIM, encoder=encoder, store=str(tmp_path)),
+        model_kwargs=dict(embedding_dim=DIM, encoder=encoder, sources=dict(store=str(tmp_path))),
         training_kwargs=dict(num_epochs=2, use_tqdm=False),
         device="cpu",
     )
@@ -295,7 +298,7 @@ def test_encode_in_the_pipeline(folder, dual_encoder, tmp_path) -> None:
         triples_factory=get_dataset(dataset="multimodal", dataset_kwargs=dict(path=str(folder))).training,
         embedding_dim=DIM,
         encoder=again,
-        store=str(tmp_path),
+        sources=dict(store=str(tmp_path)),
     )
     assert "model" not in vars(again)
     assert torch.equal(
@@ -331,8 +334,8 @@ def test_unseen_entities(dataset, model_kwargs) -> None:
         (dict(interaction="mystery"), "distmult.*transe"),
         (dict(modalities=["smell"]), "structural.*visual.*textual"),
         (dict(modalities=[]), "structural.*visual.*textual"),
-        (dict(features={"smell": "x"}), "visual"),
-        (dict(features={"visual": "/no/such.safetensors"}), "/no/such.safetensors"),
+        (dict(sources={"features": {"smell": "x"}}), "visual"),
+        (dict(sources={"features": {"visual": "/no/such.safetensors"}}), "/no/such.safetensors"),
         (dict(dimensions={"z": 3}), "z"),
         (dict(structural_dropout=1.5), "1.5"),
     ],
@@ -347,21 +350,21 @@ def test_bad_sources(dataset, stores, dual_encoder) -> None:
     """No sources, no labels, features of another encoder or with NaN."""
     plain = CoreTriplesFactory(dataset.training.mapped_triples, num_entities=24, num_relations=3)
     with pytest.raises(MultimodalError, match="labels"):
-        VLKGE(triples_factory=plain, features=stores)
+        VLKGE(triples_factory=plain, sources=dict(features=stores))
     labelled = TriplesFactory(
         dataset.training.mapped_triples, dataset.training.entity_to_id, dataset.training.relation_to_id
     )
     with pytest.raises(MultimodalError, match="No text, image or feature"):
         VLKGE(triples_factory=labelled)
-    with pytest.raises(MultimodalError, match="entities=<path"):
+    with pytest.raises(MultimodalError, match="'entities': <path"):
         VLKGE(triples_factory=labelled, modalities=["textual"])
     with pytest.raises(MultimodalError, match="encoder"):
-        VLKGE(triples_factory=labelled, features=stores, encoder=str(dual_encoder))
+        VLKGE(triples_factory=labelled, sources=dict(features=stores), encoder=str(dual_encoder))
     vectors = torch.ones(24, 4)
     broken = FeatureStore.from_tensors([f"e{i}" for i in range(24)], vectors)
     broken.vectors[7, 2] = float("nan")
     with pytest.raises(MultimodalError, match="e7"):
-        VLKGE(triples_factory=labelled, features={"textual": broken})
+        VLKGE(triples_factory=labelled, sources={"features": {"textual": broken}})
 
 
 def test_structural_only_is_plain(dataset) -> None:
@@ -385,7 +388,7 @@ def test_hpo(folder, stores, tmp_path) -> None:
         dataset="multimodal",
         dataset_kwargs=dict(path=str(folder)),
         model="vlkge",
-        model_kwargs=dict(features=stores),
+        model_kwargs=dict(sources=dict(features=stores)),
         training_kwargs=dict(num_epochs=1, use_tqdm=False),
         device="cpu",
         sampler="random",
@@ -394,5 +397,86 @@ def test_hpo(folder, stores, tmp_path) -> None:
         "model.embedding_dim",
         "model.fusion",
         "model.structural_dropout",
-        "model.adapter",
     }
+
+
+@pytest.mark.parametrize("interaction", ["vldistmult", "vlcomplex"])
+@pytest.mark.parametrize("side", ["both", "entities", "relations"])
+def test_regularizers(side: str, interaction: str, dataset, model_kwargs) -> None:
+    """The loss has lambda times the mean norm of the structural embeddings of a batch: entities, relations or both."""
+    factory = dataset.training
+    regularizer = dict(regularizer="lp", regularizer_kwargs=dict(weight=0.3, p=2.0))
+    tables = ("structural_kwargs", "imaginary_kwargs") if interaction == "vlcomplex" else ("structural_kwargs",)
+    kwargs: dict = {
+        "both": regularizer,
+        "entities": dict(representation_kwargs=dict.fromkeys(tables, regularizer)),
+        "relations": dict(relation_representation_kwargs=regularizer),
+    }[side]
+    if interaction == "vlcomplex":  # without the regression, which is a regularizer, too
+        kwargs["representation_kwargs"] = {"imaginary": "structural", **kwargs.get("representation_kwargs", {})}
+    model = VLKGE(triples_factory=factory, interaction=interaction, **model_kwargs, **kwargs)
+    model.train()
+    # one triple, of entities that training knows: head, relation and tail are looked up once each
+    h, r, t = factory.mapped_triples[0].tolist()
+    model.score_hrt(factory.mapped_triples[:1])
+    entities = model.entity_representations[0]
+    expected = 0.0
+    if side != "relations":
+        rows = [entities.parts["structural"]._embeddings.weight]
+        rows += [entities.table._embeddings.weight] if interaction == "vlcomplex" else []
+        expected += sum(float(table[i].detach().square().sum()) ** 0.5 for table in rows for i in (h, t))
+    if side != "entities":
+        relation = model.relation_representations[0]._embeddings.weight[r]
+        expected += float(relation.detach().square().sum()) ** 0.5
+    assert float(model.collect_regularization_term().detach()) == pytest.approx(0.3 * expected, rel=1e-5)
+
+
+def test_regularizer_of_the_pipeline(folder, stores) -> None:
+    """``pipeline(regularizer=...)`` reaches the structural part, and changes what is learned."""
+
+    def train(**kwargs) -> torch.Tensor:
+        result = pipeline(
+            dataset="multimodal",
+            dataset_kwargs=dict(path=str(folder)),
+            model="vlkge",
+            model_kwargs=dict(embedding_dim=DIM, sources=dict(features=stores)),
+            optimizer="adam",
+            optimizer_kwargs=dict(lr=0.1),
+            training_kwargs=dict(num_epochs=10, use_tqdm=False),
+            random_seed=0,
+            device="cpu",
+            **kwargs,
+        )
+        return result.model.entity_representations[0].parts["structural"]().detach().norm()
+
+    assert train(regularizer="lp", regularizer_kwargs=dict(weight=10.0, p=2.0)) < 0.9 * train()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        (dict(sources={"image": "x"}), "'image'.*images"),
+        (dict(sources={"encoder": "x"}), "'encoder'"),
+        (dict(representation_kwargs={"adaptor": True}), "adaptor"),
+        (dict(representation_kwargs={"structural_dropout": 0.1}), "structural_dropout"),
+        (dict(representation_kwargs={"imaginary": "joint"}), "imaginary"),
+        (dict(relation_representation_kwargs={"adapter": True}), "adapter"),
+        (dict(entity_representations_kwargs={"regularizer": "lp"}), "use representation_kwargs"),
+        (dict(relation_representations_kwargs={"regularizer": "lp"}), "use relation_representation_kwargs"),
+        (dict(regularizer_kwargs={"weight": 1.0}), "without a regularizer"),
+    ],
+)
+def test_nothing_is_ignored(kwargs: dict, message: str, dataset, model_kwargs) -> None:
+    """A key that has no effect is an error that names it."""
+    with pytest.raises(MultimodalError, match=f"(?s){message}"):
+        VLKGE(triples_factory=dataset.training, **{**model_kwargs, **kwargs})
+
+
+def test_command_line(pykeen_command, tmp_path) -> None:
+    """``pykeen train vlkge`` knows the encoder; the dataset brings the other sources."""
+    assert "--encoder TEXT" in pykeen_command("train", "vlkge", "--help")
+    options = ["--embedding-dim", "8", "--number-epochs", "1", "--batch-size", "4096"]
+    pykeen_command(
+        "train", "vlkge", "--dataset", "wordnetemoji", *options, "--output-directory", str(tmp_path), "--silent"
+    )
+    assert tmp_path.joinpath("results.json").is_file()

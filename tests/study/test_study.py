@@ -78,7 +78,11 @@ def test_models_times_ablations_drop_and_shuffle():
         "modalities": ["structural", "textual"],
     }
     assert study.rows["a, text only"]["model_kwargs"]["modalities"] == ["textual"]
-    shuffles = [cell.config["model_kwargs"]["shuffle"] for cell in study.cells() if cell.row == "a, shuffled"]
+    shuffles = [
+        cell.config["model_kwargs"]["representation_kwargs"]["shuffle"]
+        for cell in study.cells()
+        if cell.row == "a, shuffled"
+    ]
     assert shuffles == [{"visual": 3, "textual": 3}, {"visual": 5, "textual": 5}]
 
 

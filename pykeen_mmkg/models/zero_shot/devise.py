@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from class_resolver import OptionalKwargs
 from docdata import parse_docdata
 
 from .zsgan import ZSGAN
@@ -25,11 +26,11 @@ class DeViSE(ZSGAN):
     #: The default strategy for optimizing the model's hyper-parameters
     hpo_default: ClassVar[Mapping[str, Any]] = dict(embedding_dim=dict(type=int, low=50, high=250, q=50))
 
-    def __init__(self, *, adversarial: bool = False, noise_dim: int = 0, **kwargs) -> None:
+    def __init__(self, *, learner_kwargs: OptionalKwargs = None, **kwargs) -> None:
         """Initialize the model.
 
-        :param adversarial: whether there is a discriminator
-        :param noise_dim: the dimension of the noise
+        :param learner_kwargs: further keyword arguments of :class:`.GenerativeLearner`; neither noise nor a
+            discriminator unless they say otherwise
         :param kwargs: keyword arguments of :class:`~pykeen_mmkg.models.zero_shot.zsgan.ZSGAN`
         """
-        super().__init__(adversarial=adversarial, noise_dim=noise_dim, **kwargs)
+        super().__init__(learner_kwargs=dict(adversarial=False, noise_dim=0) | dict(learner_kwargs or {}), **kwargs)

@@ -7,7 +7,7 @@ import torch
 from class_resolver import OptionalKwargs
 from docdata import parse_docdata
 from pykeen.losses import Loss, MarginRankingLoss
-from pykeen.nn.modules import Interaction, TransEInteraction
+from pykeen.nn.modules import Interaction
 from pykeen.nn.representation import Representation, TransformedRepresentation
 from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import FloatTensor, HintOrType
@@ -36,7 +36,8 @@ class MRE(PairScoredModel):
        (:class:`~pykeen_mmkg.nn.zero_shot.pair_learner.PairLearner`).
 
     The default is what works best on relations held out from training; the published configuration is
-    ``adversarial=True, noise_dim=15, spectral=True, reconstruction_weight={"visual": 0.7, "textual": 0.5}``.
+    ``learner_kwargs={"adversarial": True, "noise_dim": 15, "spectral": True}`` with
+    ``representation_kwargs={"reconstruction_weight": {"visual": 0.7, "textual": 0.5}}``.
 
     ---
     name: MRE
@@ -64,30 +65,17 @@ class MRE(PairScoredModel):
         *,
         triples_factory: CoreTriplesFactory,
         embedding_dim: int = 200,
-        learner_dim: int = 384,
         interaction: HintOrType[Interaction] = None,
         interaction_kwargs: OptionalKwargs = None,
         modalities: Sequence[str] | None = None,
-        structure: bool = True,
-        structural: bool = False,
-        contrastive: float = 0.5,
-        reconstruction_weight: float | Mapping[str, float] | None = None,
-        mask_rate: float = 0.75,
-        consolidator_kwargs: OptionalKwargs = None,
         encoder: str | None = None,
-        encoder_kwargs: OptionalKwargs = None,
-        entities: str | None = None,
-        relations: str | None = None,
-        images: str | None = None,
-        features: Mapping[str, Any] | None = None,
-        store: str | None = None,
+        sources: Mapping[str, Any] | None = None,
         unseen: Sequence[str] | None = None,
-        adversarial: bool = False,
-        noise_dim: int = 0,
-        spectral: bool = False,
+        structure: bool = True,
+        contrastive: float = 0.5,
         pivot: float = 3.0,
-        pair_dim: int = 200,
-        extractor_steps: int = 10_000,
+        representation_kwargs: OptionalKwargs = None,
+        consolidator_kwargs: OptionalKwargs = None,
         pair_kwargs: OptionalKwargs = None,
         learner_kwargs: OptionalKwargs = None,
         **kwargs,
@@ -96,57 +84,35 @@ class MRE(PairScoredModel):
 
         :param triples_factory: the training triples; sources that its metadata names need not be given again
         :param embedding_dim: the dimension of consolidated entities, and of relations
-        :param learner_dim: the dimension to which images and texts are projected
         :param interaction: the interaction of seen relations, by default TransE with the 1-norm
         :param interaction_kwargs: its keyword arguments
         :param modalities: what is known of an entity, out of ``visual`` and ``textual``; by default what the sources
             provide
-        :param structure: whether there is a consolidator; without it the aligned vectors are used as they are
-        :param structural: whether each entity has a trained vector besides its images and text
-        :param contrastive: the weight of the contrastive term, 0 for none
-        :param reconstruction_weight: the weight of the masked reconstruction, by default none; or one for each modality
-        :param mask_rate: the share of the coordinates of images and texts that is masked for it
-        :param consolidator_kwargs: keyword arguments of
-            :class:`.SampledRGCNRepresentation`
         :param encoder: the encoder of what has no features yet, see :func:`~pykeen_mmkg.encoders.make_encoder`
-        :param encoder_kwargs: its keyword arguments
-        :param entities: path of the table of the entities
-        :param relations: path of the table of the relations
-        :param images: path of the image folder of the entities
-        :param features: paths of feature files, with the keys ``visual``, ``textual``, ``relation_textual``
-        :param store: the folder in which what is encoded is kept
+        :param sources: where texts, images and features come from, see
+            :class:`~pykeen_mmkg.modalities.ModalitySources` for the keys
         :param unseen: labels of relations that must not have a training triple; one that has is an error
-        :param adversarial: whether there is a discriminator
-        :param noise_dim: the dimension of the noise, 0 for none
-        :param spectral: whether the generator's maps have a spectral norm of one
+        :param structure: whether there is a consolidator; without it the aligned vectors are used as they are
+        :param contrastive: the weight of the contrastive term, 0 for none
         :param pivot: the weight of the distance from the centroid of a relation
-        :param pair_dim: the dimension of pairs
-        :param extractor_steps: the number of steps of the extractor, before those of the generator
-        :param pair_kwargs: further keyword arguments of :class:`~pykeen_mmkg.nn.zero_shot.pair_learner.PairLearner`
-        :param learner_kwargs: further keyword arguments of :class:`.GenerativeLearner`
+        :param representation_kwargs: further keyword arguments of :class:`.AlignedRepresentation`, and ``dim``, the
+            dimension to which images and texts are projected, 384 unless said otherwise (`embedding_dim` without a
+            consolidator)
+        :param consolidator_kwargs: keyword arguments of :class:`.SampledRGCNRepresentation`
+        :param pair_kwargs: keyword arguments of :class:`~pykeen_mmkg.nn.zero_shot.pair_learner.PairLearner`
+        :param learner_kwargs: further keyword arguments of :class:`.GenerativeLearner`; neither noise nor
+            discriminator nor spectral norms unless they say otherwise
         :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
         :raises MultimodalError: if an entity would have nothing to be known by
         """
-        sources = ModalitySources.from_factory(
-            triples_factory,
-            entities=entities,
-            relations=relations,
-            images=images,
-            features=features,
-            encoder=encoder,
-            encoder_kwargs=encoder_kwargs,
-            store=store,
-        )
-        described = self._described(triples_factory, sources, unseen)
+        given = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
+        described = self._described(triples_factory, given, unseen)
         learner = self._entity(
             triples_factory,
-            sources,
+            given,
             modalities,
-            learner_dim if structure else embedding_dim,
-            structural=structural,
+            **{"dim": 384 if structure else embedding_dim, **(representation_kwargs or {})},
             contrastive_weight=contrastive,
-            reconstruction_weight=reconstruction_weight or 0.0,
-            mask_rate=mask_rate,
         )
         entity: Representation = learner
         if structure:
@@ -157,30 +123,26 @@ class MRE(PairScoredModel):
                 shape=embedding_dim,
                 **(consolidator_kwargs or {}),
             )
-        text_dim = described.vectors.shape[-1]
-        interaction_kwargs = dict(p=1) if interaction is None and interaction_kwargs is None else interaction_kwargs
         super().__init__(
             triples_factory=triples_factory,
             described=described,
-            encoder=encoder,
-            encoder_kwargs=encoder_kwargs,
-            interaction=interaction or TransEInteraction,
+            interaction=interaction,
             interaction_kwargs=interaction_kwargs,
             entity_representations=entity,
             relation_representations=TransformedRepresentation(
                 transformation=nn.Sequential(
-                    nn.Linear(text_dim, embedding_dim), nn.Linear(embedding_dim, embedding_dim)
+                    nn.Linear(described.vectors.shape[-1], embedding_dim), nn.Linear(embedding_dim, embedding_dim)
                 ),
                 base=FeatureRepresentation(features=described.vectors),
                 shape=embedding_dim,
             ),
-            pair_dim=pair_dim,
-            pair_kwargs=dict(extractor_steps=extractor_steps, **(pair_kwargs or {})),
+            pair_kwargs=pair_kwargs,
             learner_kwargs=dict(
-                adversarial=adversarial, noise_dim=noise_dim, spectral=spectral, pivot=pivot, **(learner_kwargs or {})
+                pivot=pivot, **{"adversarial": False, "noise_dim": 0, "spectral": False, **(learner_kwargs or {})}
             ),
             **kwargs,
         )
+        self._remember_encoder(encoder, given.encoder_kwargs)
         self._aligned = (learner,)  # in a tuple, so that it is not registered a second time
 
     @staticmethod

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from class_resolver import OptionalKwargs
 from docdata import parse_docdata
 from pykeen.losses import InfoNCELoss, Loss
-from pykeen.models.nbase import _NewAbstractModel
 from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import FloatTensor, InductiveMode, LongTensor
 from torch import nn
 
+from ..._compat import AbstractModel
 from ...errors import DataError, MultimodalError
 from ...modalities import TEXTUAL, ModalitySources, labels_of
 from ...nn.zero_shot.evidence import EVIDENCE, EvidenceGraph, PairEvidence, nearest_texts, score_grid
@@ -24,7 +23,7 @@ __all__ = ["RelEvidence"]
 
 
 @parse_docdata
-class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
+class RelEvidence(OwnLossMixin, DescribedRelationsMixin, AbstractModel):
     """Scores a triple by the evidence of the training graph, read in the light of the relation's description.
 
     See :class:`.PairEvidence` for the formula. A relation's own triples never count as evidence
@@ -65,11 +64,7 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
         *,
         triples_factory: CoreTriplesFactory,
         encoder: str | None = None,
-        encoder_kwargs: OptionalKwargs = None,
-        entities: str | None = None,
-        relations: str | None = None,
-        features: Mapping[str, Any] | None = None,
-        store: str | None = None,
+        sources: Mapping[str, Any] | None = None,
         unseen: Sequence[str] | None = None,
         evidence: Sequence[str] | None = None,
         similar_texts: int = 20,
@@ -86,11 +81,8 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
 
         :param triples_factory: the training triples; sources that its metadata names need not be given again
         :param encoder: the encoder of texts that have no features yet, see :func:`~pykeen_mmkg.encoders.make_encoder`
-        :param encoder_kwargs: keyword arguments of the encoder
-        :param entities: path of the table of the entities; without one there is no evidence from words
-        :param relations: path of the table of the relations
-        :param features: paths of feature files, with the keys ``textual`` and ``relation_textual``
-        :param store: the folder in which what is encoded is kept
+        :param sources: where texts and features come from, see :class:`~pykeen_mmkg.modalities.ModalitySources` for the
+            keys; without a table of the entities there is no evidence from words
         :param unseen: labels of relations that must not have a training triple; one that has is an error
         :param evidence: which of ``profile``, ``links``, ``paths``, ``text`` and ``words`` to use; by default all
         :param similar_texts: to how many entities of the most similar text an entity is linked, 0 for none
@@ -107,30 +99,22 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, _NewAbstractModel):
         :raises DataError: if a relation has no description, or unseen ones cannot be told apart
         """
         super().__init__(triples_factory=triples_factory, **kwargs)
-        sources = ModalitySources.from_factory(
-            triples_factory,
-            entities=entities,
-            relations=relations,
-            features=features,
-            encoder=encoder,
-            encoder_kwargs=encoder_kwargs,
-            store=store,
-        )
+        given = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
         names = labels_of(triples_factory, "entity")
-        described = self._described(triples_factory, sources, unseen)
-        texts, mask = sources.gather("entity", TEXTUAL, names).lookup(names)
+        described = self._described(triples_factory, given, unseen)
+        texts, mask = given.gather("entity", TEXTUAL, names).lookup(names)
         if texts.shape[-1] != described.vectors.shape[-1]:
             raise DataError(
                 f"The texts of entities have {texts.shape[-1]} dimensions, those of relations "
                 f"{described.vectors.shape[-1]}: they must come from the same encoder."
             )
         texts, _ = centered(texts.float(), mask)
-        self._remember_encoder(encoder, encoder_kwargs)
+        self._remember_encoder(encoder, given.encoder_kwargs)
         self.described = described
         evidence = tuple(EVIDENCE if evidence is None else evidence)
         words = None
-        if "words" in evidence and sources.entities is not None:
-            table = sources.table("entity", names)
+        if "words" in evidence and given.entities is not None:
+            table = given.table("entity", names)
             words = WordOverlap(table.names, table.descriptions)
         graph = EvidenceGraph(
             triples_factory.mapped_triples,

@@ -38,13 +38,10 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, ERModel):
         *,
         triples_factory: CoreTriplesFactory,
         described: DescribedRelations,
-        encoder: Any,
-        encoder_kwargs: OptionalKwargs,
         interaction: HintOrType[Interaction],
         interaction_kwargs: OptionalKwargs,
         entity_representations: Representation,
         relation_representations: Representation,
-        pair_dim: int,
         pair_kwargs: OptionalKwargs,
         learner_kwargs: OptionalKwargs,
         **kwargs,
@@ -53,26 +50,23 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, ERModel):
 
         :param triples_factory: the training triples
         :param described: the descriptions of the relations
-        :param encoder: the encoder of descriptions
-        :param encoder_kwargs: its keyword arguments
-        :param interaction: the interaction of seen relations
+        :param interaction: the interaction of seen relations, by default TransE with the 1-norm
         :param interaction_kwargs: its keyword arguments
         :param entity_representations: the vectors of entities
         :param relation_representations: the vectors of seen relations
-        :param pair_dim: the dimension of pairs
-        :param pair_kwargs: keyword arguments of the pair learner
-        :param learner_kwargs: keyword arguments of its generator
+        :param pair_kwargs: keyword arguments of :class:`~pykeen_mmkg.nn.zero_shot.pair_learner.PairLearner`
+        :param learner_kwargs: keyword arguments of its :class:`.GenerativeLearner`
         :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
         """
+        interaction_kwargs = dict(p=1) if interaction is None and interaction_kwargs is None else interaction_kwargs
         super().__init__(
             triples_factory=triples_factory,
-            interaction=interaction,
+            interaction=interaction or TransEInteraction,
             interaction_kwargs=interaction_kwargs,
             entity_representations=entity_representations,
             relation_representations=relation_representations,
             **kwargs,
         )
-        self._remember_encoder(encoder, encoder_kwargs)
         self.described = described
         self.register_buffer("seen", seen_mask(triples_factory), persistent=False)
         self.pairs = PairLearner(
@@ -81,9 +75,8 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, ERModel):
             entity_dim=int(entity_representations.shape[0]),
             seen=self.seen,
             text_dim=described.vectors.shape[-1],
-            dim=pair_dim,
-            **(pair_kwargs or {}),
             learner_kwargs=learner_kwargs,
+            **(pair_kwargs or {}),
         )
         self.pairs.sources = self._frozen
 
@@ -109,10 +102,10 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, ERModel):
         inside = relations < len(self.seen)
         return inside & self.seen[torch.where(inside, relations, 0)]
 
-    def _aims(self, relations: LongTensor) -> FloatTensor:
+    def _prototypes(self, relations: LongTensor) -> FloatTensor:
         """Return what pairs of each relation are compared with; shape: ``(b, dim)``."""
         own, inverse = relations.unique(return_inverse=True)
-        return self.pairs.aims(self.described(own))[inverse]
+        return self.pairs.prototypes(self.described(own))[inverse]
 
     # docstr-coverage: inherited
     def score_hrt(self, hrt_batch: LongTensor, *, mode: InductiveMode | None = None) -> FloatTensor:  # noqa: D102
@@ -123,7 +116,7 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, ERModel):
         if bool(seen.any()):
             result[seen] = super().score_hrt(hrt_batch[seen], mode=mode)
         heads, relations, tails = hrt_batch[~seen].unbind(-1)
-        result[~seen] = self.pairs.scores(heads, self._aims(relations), tails)[:, None].to(result)
+        result[~seen] = self.pairs.scores(heads, self._prototypes(relations), tails)[:, None].to(result)
         return result
 
     # docstr-coverage: inherited
@@ -165,11 +158,11 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, ERModel):
         if bool(seen.any()):
             result[seen] = known(batch[seen], ids if ids is None or ids.ndim == 1 else ids[seen])
         one, relations = batch[~seen].unbind(-1) if side == "tail" else batch[~seen].flip(-1).unbind(-1)
-        aims = self._aims(relations)
+        prototypes = self._prototypes(relations)
         if every.ndim == 1:
-            made = self.pairs.extractor.cosines(one, every, aims, side)
+            made = self.pairs.extractor.cosines(one, every, prototypes, side)
         else:
-            rows = zip(one, every[~seen], aims, strict=True)
+            rows = zip(one, every[~seen], prototypes, strict=True)
             made = torch.cat([self.pairs.extractor.cosines(o[None], e, a[None], side) for o, e, a in rows])
         result[~seen] = made.to(result)
         return result
@@ -225,17 +218,9 @@ class ZSGAN(PairScoredModel):
         interaction: HintOrType[Interaction] = None,
         interaction_kwargs: OptionalKwargs = None,
         encoder: str | None = None,
-        encoder_kwargs: OptionalKwargs = None,
-        relations: str | None = None,
-        features: Mapping[str, Any] | None = None,
-        store: str | None = None,
+        sources: Mapping[str, Any] | None = None,
         unseen: Sequence[str] | None = None,
-        adversarial: bool = True,
-        noise_dim: int = 15,
         pivot: float = 3.0,
-        critic_steps: int = 5,
-        pair_dim: int = 200,
-        extractor_steps: int = 10_000,
         pair_kwargs: OptionalKwargs = None,
         learner_kwargs: OptionalKwargs = None,
         **kwargs,
@@ -247,47 +232,25 @@ class ZSGAN(PairScoredModel):
         :param interaction: the interaction of seen relations, by default TransE
         :param interaction_kwargs: its keyword arguments
         :param encoder: the encoder of descriptions without features, see :func:`~pykeen_mmkg.encoders.make_encoder`
-        :param encoder_kwargs: its keyword arguments
-        :param relations: path of the table of the relations
-        :param features: paths of feature files, with the key ``relation_textual``
-        :param store: the folder in which what is encoded is kept
+        :param sources: where descriptions and their features come from, see
+            :class:`~pykeen_mmkg.modalities.ModalitySources` for the keys
         :param unseen: labels of relations that must not have a training triple; one that has is an error
-        :param adversarial: whether there is a discriminator; without one, the pivot is all that is trained by
-        :param noise_dim: the dimension of the noise, 0 for none
         :param pivot: the weight of the distance from the centroid of a relation
-        :param critic_steps: the discriminator's steps for one of the generator
-        :param pair_dim: the dimension of pairs
-        :param extractor_steps: the number of steps of the extractor, before those of the generator
-        :param pair_kwargs: further keyword arguments of :class:`.PairLearner`
-        :param learner_kwargs: further keyword arguments of :class:`.GenerativeLearner`
+        :param pair_kwargs: keyword arguments of :class:`~pykeen_mmkg.nn.zero_shot.pair_learner.PairLearner`
+        :param learner_kwargs: further keyword arguments of :class:`.GenerativeLearner`; five steps of the discriminator
+            for one of the generator unless they say otherwise
         :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
         """
-        sources = ModalitySources.from_factory(
-            triples_factory,
-            relations=relations,
-            features=features,
-            encoder=encoder,
-            encoder_kwargs=encoder_kwargs,
-            store=store,
-        )
-        interaction_kwargs = dict(p=1) if interaction is None and interaction_kwargs is None else interaction_kwargs
+        given = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
         super().__init__(
             triples_factory=triples_factory,
-            described=self._described(triples_factory, sources, unseen),
-            encoder=encoder,
-            encoder_kwargs=encoder_kwargs,
-            interaction=interaction or TransEInteraction,
+            described=self._described(triples_factory, given, unseen),
+            interaction=interaction,
             interaction_kwargs=interaction_kwargs,
             entity_representations=Embedding(max_id=triples_factory.num_entities, shape=embedding_dim),
             relation_representations=Embedding(max_id=triples_factory.num_relations, shape=embedding_dim),
-            pair_dim=pair_dim,
-            pair_kwargs=dict(extractor_steps=extractor_steps, **(pair_kwargs or {})),
-            learner_kwargs=dict(
-                adversarial=adversarial,
-                noise_dim=noise_dim,
-                pivot=pivot,
-                critic_steps=critic_steps,
-                **(learner_kwargs or {}),
-            ),
+            pair_kwargs=pair_kwargs,
+            learner_kwargs=dict(pivot=pivot, **{"critic_steps": 5, **(learner_kwargs or {})}),
             **kwargs,
         )
+        self._remember_encoder(encoder, given.encoder_kwargs)

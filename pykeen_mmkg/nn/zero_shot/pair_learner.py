@@ -159,7 +159,7 @@ class PairLearner(SelfTrained):
         self.extractor.train(self.training)
         return loss
 
-    def aims(self, texts: FloatTensor) -> FloatTensor:
+    def prototypes(self, texts: FloatTensor) -> FloatTensor:
         """Return the means of the generated vectors of unit length.
 
         :param texts: shape: ``(b, text_dim)``; the text vectors of the relations
@@ -167,15 +167,15 @@ class PairLearner(SelfTrained):
         """
         return functional.normalize(self.learner.sample(texts), dim=-1).mean(1)
 
-    def scores(self, heads: LongTensor, aims: FloatTensor, tails: LongTensor) -> FloatTensor:
+    def scores(self, heads: LongTensor, prototypes: FloatTensor, tails: LongTensor) -> FloatTensor:
         """Score triples.
 
         :param heads: shape: ``(b,)``
-        :param aims: shape: ``(b, dim)``; see :meth:`aims`
+        :param prototypes: shape: ``(b, dim)``; see :meth:`prototypes`
         :param tails: shape: ``(b,)``
         :returns: shape: ``(b,)``; between -1 and 1
         """
-        return (functional.normalize(self.extractor(heads, tails), dim=-1) * aims).sum(-1)
+        return (functional.normalize(self.extractor(heads, tails), dim=-1) * prototypes).sum(-1)
 
     def __getstate__(self) -> dict[str, Any]:
         # a bound method of the model, which holds this module

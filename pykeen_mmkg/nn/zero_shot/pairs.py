@@ -125,14 +125,14 @@ class PairExtractor(nn.Module):
         """
         return self.join(self.halves(heads, "head"), self.halves(tails, "tail"))
 
-    def cosines(self, one: LongTensor, many: LongTensor, aims: FloatTensor, side: str = "tail") -> FloatTensor:
+    def cosines(self, one: LongTensor, many: LongTensor, prototypes: FloatTensor, side: str = "tail") -> FloatTensor:
         r"""Return the cosines of pairs of one with each of many entities, in evaluation mode.
 
         The maps of the block that are linear, :math:`W_2 \mathbf{x}` and the sum, are taken of each entity once.
 
         :param one: shape: ``(b,)``
         :param many: shape: ``(n,)``; the entities that each is paired with
-        :param aims: shape: ``(b, dim)``; what pairs are compared with
+        :param prototypes: shape: ``(b, dim)``; what pairs are compared with
         :param side: ``tail`` if many are the tails, else ``head``
         :returns: shape: ``(b, n)``
         """
@@ -143,5 +143,5 @@ class PairExtractor(nn.Module):
         for i in range(len(one)):
             hidden = (inner + inner_of_one[i]).relu_()
             pair = self.norm(torch.addmm(x, hidden, self.outer.weight.T).add_(y[i]))
-            rows.append((pair @ aims[i]) / torch.linalg.vector_norm(pair, dim=-1).clamp(min=1e-12))
+            rows.append((pair @ prototypes[i]) / torch.linalg.vector_norm(pair, dim=-1).clamp(min=1e-12))
         return torch.stack(rows) if rows else x.new_zeros(0, len(many))

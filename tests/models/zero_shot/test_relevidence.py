@@ -47,12 +47,13 @@ def _features(relations: torch.Tensor | None = None, mask: torch.Tensor | None =
     }
 
 
+PAIRS = {"dim": 6, "extractor_steps": 4}
 MODELS = [
     (RelEvidence, {"num_weights": 2, "rank": 4, "hidden_dim": 8, "similar_texts": 2}, EpisodicTrainingLoop),
     (TextOnly, {"num_weights": 2, "rank": 4, "hidden_dim": 8}, EpisodicTrainingLoop),
-    (MRE, {"embedding_dim": 6, "learner_dim": 6, "pair_dim": 6, "extractor_steps": 4}, TwoPhaseTrainingLoop),
-    (ZSGAN, {"embedding_dim": 6, "pair_dim": 6, "extractor_steps": 4}, TwoPhaseTrainingLoop),
-    (DeViSE, {"embedding_dim": 6, "pair_dim": 6, "extractor_steps": 4}, TwoPhaseTrainingLoop),
+    (MRE, {"embedding_dim": 6, "representation_kwargs": {"dim": 6}, "pair_kwargs": PAIRS}, TwoPhaseTrainingLoop),
+    (ZSGAN, {"embedding_dim": 6, "pair_kwargs": PAIRS}, TwoPhaseTrainingLoop),
+    (DeViSE, {"embedding_dim": 6, "pair_kwargs": PAIRS}, TwoPhaseTrainingLoop),
 ]
 LOOPS = {
     EpisodicTrainingLoop: {"num_batches": 2, "negative_sampler_kwargs": {"num_negs_per_pos": 4}},
@@ -66,7 +67,7 @@ def _train(cls, kwargs, loop, testing: list, features: dict | None = None):
         training=_factory(TRAINING),
         testing=_factory(testing),
         model=cls,
-        model_kwargs={**kwargs, "features": features or _features()},
+        model_kwargs={**kwargs, "sources": {"features": features or _features()}},
         training_loop=loop,
         training_loop_kwargs=LOOPS[loop],
         training_kwargs={"num_epochs": 3, "batch_size": 16, "use_tqdm": False},
@@ -97,7 +98,7 @@ def test_test_triples_are_never_seen(cls, kwargs, loop) -> None:
         training=_factory([*TRAINING, TESTING[0]]),
         testing=_factory(TESTING),
         model=cls,
-        model_kwargs={**kwargs, "features": _features()},
+        model_kwargs={**kwargs, "sources": {"features": _features()}},
         training_loop=loop,
         training_loop_kwargs=LOOPS[loop],
         training_kwargs={"num_epochs": 3, "batch_size": 16, "use_tqdm": False},
@@ -137,7 +138,7 @@ def test_resume_is_exact(cls, kwargs, loop, tmp_path: pathlib.Path) -> None:
     def run(epochs: int, folder: pathlib.Path) -> dict:
         folder.mkdir(exist_ok=True)
         training = _factory(TRAINING)
-        model = cls(triples_factory=training, features=_features(), random_seed=3, **kwargs)
+        model = cls(triples_factory=training, sources={"features": _features()}, random_seed=3, **kwargs)
         instance = loop(model=model, triples_factory=training, optimizer="adam", **LOOPS[loop])
         instance.train(
             training,
@@ -164,26 +165,28 @@ def test_errors() -> None:
     mask = torch.ones(R, dtype=torch.bool)
     mask[2] = False
     with pytest.raises(DataError, match="'r2' has no description"):
-        RelEvidence(triples_factory=_factory(TRAINING), features=_features(relations * mask[:, None], mask))
+        RelEvidence(
+            triples_factory=_factory(TRAINING), sources={"features": _features(relations * mask[:, None], mask)}
+        )
     same = relations.clone()
     same[4] = same[5]
     blind = _factory([t for t in TRAINING if t[1] != "r4"])
     with pytest.raises(DataError, match="'r4' and 'r5' have the same description"):
-        RelEvidence(triples_factory=blind, features=_features(same))
+        RelEvidence(triples_factory=blind, sources={"features": _features(same)})
     # a seen relation may share the description of an unseen one: it is the best guess, not an error
-    RelEvidence(triples_factory=_factory(TRAINING), features=_features(same))
+    RelEvidence(triples_factory=_factory(TRAINING), sources={"features": _features(same)})
     with pytest.raises(DataError, match="'r0' is to be unseen but has 20 training triples"):
-        MRE(triples_factory=_factory(TRAINING), features=_features(), unseen=["r0"])
+        MRE(triples_factory=_factory(TRAINING), sources={"features": _features()}, unseen=["r0"])
     with pytest.raises(DataError, match="'r9', said to be unseen"):
-        ZSGAN(triples_factory=_factory(TRAINING), features=_features(), unseen=["r9"])
+        ZSGAN(triples_factory=_factory(TRAINING), sources={"features": _features()}, unseen=["r9"])
     factory = TriplesFactory.from_labeled_triples(_factory(TRAINING).triples, create_inverse_triples=True)
     with pytest.raises(DataError, match="create_inverse_triples=False"):
-        DeViSE(triples_factory=factory, features=_features())
+        DeViSE(triples_factory=factory, sources={"features": _features()})
 
 
 def test_added_relations() -> None:
     """What cannot be added is refused; what was added comes back with the state dict."""
-    model = RelEvidence(triples_factory=_factory(TRAINING), features=_features(), random_seed=0)
+    model = RelEvidence(triples_factory=_factory(TRAINING), sources={"features": _features()}, random_seed=0)
     vector = torch.randn(D)
     with pytest.raises(DataError, match="without a description"):
         model.add_relation("  ", vector=vector)
@@ -196,7 +199,7 @@ def test_added_relations() -> None:
         model.add_relation("another", vector=vector)
     with pytest.raises(DataError, match="There is a relation 'a relation'"):
         model.add_relation("a relation", vector=torch.randn(D))
-    copy = RelEvidence(triples_factory=_factory(TRAINING), features=_features(), random_seed=1)
+    copy = RelEvidence(triples_factory=_factory(TRAINING), sources={"features": _features()}, random_seed=1)
     copy.load_state_dict(model.state_dict())
     assert isinstance(copy.described, DescribedRelations) and len(copy.described) == R + 1
     batch = torch.tensor([[0, index]])
@@ -207,8 +210,14 @@ def test_added_relations() -> None:
 def test_scores_of_all_tails_are_never_stale() -> None:
     """After each change of the model, the scores of all tails are those of the single triples."""
     training = _factory(TRAINING)
-    kwargs = {"triples_factory": training, "features": _features(), "num_weights": 2, "rank": 4, "hidden_dim": 8}
-    model, other = (RelEvidence(random_seed=seed, **kwargs) for seed in (0, 1))
+    kwargs = {
+        "triples_factory": training,
+        "sources": {"features": _features()},
+        "num_weights": 2,
+        "rank": 4,
+        "hidden_dim": 8,
+    }
+    model, other = (RelEvidence(triples_factory=training, random_seed=seed, **kwargs) for seed in (0, 1))
     optimizer = torch.optim.SGD(model.get_grad_params(), lr=0.1)
     seen: list[torch.Tensor] = []
 
@@ -251,10 +260,12 @@ def test_add_relation_with_the_encoder(dual_encoder: pathlib.Path, tmp_path: pat
         path.write_text(f"{kind}\tlabel\tdescription\n{rows}")
     model = RelEvidence(
         triples_factory=_factory(TRAINING),
-        entities=str(tmp_path / "entities.tsv"),
-        relations=str(tmp_path / "relations.tsv"),
         encoder=str(dual_encoder),
-        store=str(tmp_path / "store"),
+        sources={
+            "entities": str(tmp_path / "entities.tsv"),
+            "relations": str(tmp_path / "relations.tsv"),
+            "store": str(tmp_path / "store"),
+        },
         random_seed=0,
     )
     assert "words" in model.scorer.evidence

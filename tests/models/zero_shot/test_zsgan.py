@@ -8,18 +8,17 @@ from pykeen_mmkg.models.zero_shot.zsgan import ZSGAN
 from pykeen_mmkg.training.twophase import TwoPhaseTrainingLoop
 
 
-def _model(**kwargs: object) -> ZSGAN:
+def _model(**options: object) -> ZSGAN:
     factory = Nations().training
     labels = sorted(factory.relation_to_id, key=factory.relation_to_id.__getitem__)
     vectors = torch.randn(len(labels), 6, generator=torch.Generator().manual_seed(0))
     store = FeatureStore.from_tensors(labels, vectors, modality="textual")
     return ZSGAN(
         triples_factory=factory,
-        features={"relation_textual": store},
+        sources={"features": {"relation_textual": store}},
         embedding_dim=5,
-        pair_dim=4,
         random_seed=0,
-        **kwargs,  # type: ignore[arg-type]
+        pair_kwargs={"dim": 4, **options},
     )
 
 
@@ -77,6 +76,6 @@ def test_generated_scores_are_mean_cosines() -> None:
         samples = model.pairs.learner.sample(text[None])[0]
         pair = model.pairs.extractor(torch.tensor(2), torch.tensor(5))
         expected = sum(float(torch.cosine_similarity(pair, sample, dim=0)) for sample in samples) / len(samples)
-        aim = model.pairs.aims(text[None])
-        score = model.pairs.scores(torch.tensor([2]), aim, torch.tensor([5]))
+        prototype = model.pairs.prototypes(text[None])
+        score = model.pairs.scores(torch.tensor([2]), prototype, torch.tensor([5]))
     assert abs(float(score) - expected) < 1e-5
