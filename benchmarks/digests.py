@@ -53,12 +53,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 def sources(features: Mapping[str, str]) -> dict[str, Any]:
     """Return the keyword arguments by which a model gets its features."""
-    return {"features": dict(features)}
+    return {"sources": {"features": dict(features)}}
 
 
 def representation(**options: Any) -> dict[str, Any]:
     """Return the keyword arguments by which VL-KGE gets the options of its representations."""
-    return options
+    own = {key: options.pop(key) for key in ("structural_dropout",) if key in options}
+    return {**own, "representation_kwargs": options}
 
 
 STRUCTURAL, VISUAL, TEXTUAL = "structural", "visual", "textual"
@@ -70,7 +71,7 @@ PYKEEN = ("distmult", "complex", "transe", "rotate", "transr", "quate")
 #: variants of VL-KGE: name -> keyword arguments, beside :data:`VLKGE`
 VARIANTS: dict[str, dict[str, Any]] = {
     **{name: dict(interaction=name) for name in (*PAPER, *FAST, *PYKEEN)},
-    **{f"{name}-slow": dict(interaction=name, fast=False) for name in PAPER},
+    **{f"{name}-slow": dict(interaction=name) for name in PAPER},
     **{f"fusion-{name}": dict(interaction="vlcomplex", fusion=name) for name in FUSIONS},
     **{
         f"average-{form}": dict(interaction="vldistmult", fusion="average", fusion_kwargs=dict(form=form))
@@ -81,27 +82,29 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "adapter": representation(adapter=True),
     "normalized": representation(normalize_features=True, l2_normalize=True),
     "dropout": representation(structural_dropout=0.5, modality_dropout=0.2),
-    "shuffled": dict(shuffle={VISUAL: 0}),
+    "shuffled": representation(shuffle={VISUAL: 0}),
     "text-only": dict(modalities=[TEXTUAL]),
     "structure-only": dict(modalities=[STRUCTURAL], interaction="vlcomplex"),
     "relation-texts": dict(relation_modalities=[STRUCTURAL, TEXTUAL], interaction="vlrotate"),
     **{
-        f"imaginary-{name}": dict(interaction="vlcomplex", imaginary=name, imaginary_fit=0.5)
-        | representation(structural_dropout=0.5)
-        for name in ("distil", "joint", "free")
+        f"imaginary-{name}": dict(interaction="vlcomplex")
+        | representation(structural_dropout=0.5, imaginary=kind, imaginary_fit=0.5)
+        for name, kind in (("distil", "distil"), ("joint", "joint"), ("free", "structural"))
     },
 }
-GAN: dict[str, Any] = dict(embedding_dim=12, pair_dim=10, extractor_steps=5)
+GAN: dict[str, Any] = dict(embedding_dim=12, pair_kwargs=dict(dim=10, extractor_steps=5))
+SMALL: dict[str, Any] = {**GAN, "representation_kwargs": dict(dim=14)}
 PUBLISHED: dict[str, Any] = dict(
-    adversarial=True, noise_dim=5, spectral=True, reconstruction_weight={VISUAL: 0.7, TEXTUAL: 0.5}
+    representation_kwargs=dict(dim=14, reconstruction_weight={VISUAL: 0.7, TEXTUAL: 0.5}),
+    learner_kwargs=dict(adversarial=True, noise_dim=5, spectral=True),
 )
 EVIDENCE: dict[str, Any] = dict(num_weights=2, rank=6, hidden_dim=8)
 #: models of unseen relations: name -> (model, keyword arguments, training loop)
 DESCRIBED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "mre": ("mre", {**GAN, "learner_dim": 14}, "twophase"),
-    "mre-published": ("mre", {**GAN, **PUBLISHED, "learner_dim": 14}, "twophase"),
+    "mre": ("mre", SMALL, "twophase"),
+    "mre-published": ("mre", {**GAN, **PUBLISHED}, "twophase"),
     "mre-no-structure": ("mre", {**GAN, "structure": False}, "twophase"),
-    "mre-one-phase": ("mre", {**GAN, "learner_dim": 14}, "slcwa"),
+    "mre-one-phase": ("mre", SMALL, "slcwa"),
     "zsgan": ("zsgan", GAN, "twophase"),
     "devise": ("devise", GAN, "twophase"),
     "textonly": ("textonly", EVIDENCE, "episodic"),

@@ -38,6 +38,7 @@ def test_seen_relations_keep_their_vector(adversarial: bool) -> None:
         assert torch.equal(table[:7], x.base(torch.arange(7))), "the rows themselves, not computed"
         expected = x.learner.sample(x.texts[7:]).mean(1)
         assert torch.allclose(table[7:], expected)
+        # two generated rows or three are products of other shapes, whose last digits may differ
         some = torch.tensor([[8, 1], [0, 9]])
         torch.testing.assert_close(x(some), table[some])
 
@@ -135,7 +136,9 @@ def test_spectral_norms() -> None:
     x = torch.randn(3, 6)
     expected = x @ linear.weight.T / torch.linalg.matrix_norm(linear.weight, 2) + linear.bias
     assert torch.allclose(linear(x), expected, atol=1e-4)
-    assert torch.equal(pickle.loads(pickle.dumps(linear))(x), linear(x))
+    copied = pickle.loads(pickle.dumps(linear))
+    assert torch.equal(copied.weight, linear.weight) and torch.equal(copied.left, linear.left)
+    torch.testing.assert_close(copied(x), linear(x))
 
 
 def test_state_goes_on_bit_by_bit() -> None:
