@@ -217,7 +217,7 @@ def test_scores_of_all_tails_are_never_stale() -> None:
         "rank": 4,
         "hidden_dim": 8,
     }
-    model, other = (RelEvidence(triples_factory=training, random_seed=seed, **kwargs) for seed in (0, 1))
+    model, other = (RelEvidence(random_seed=seed, **kwargs) for seed in (0, 1))
     optimizer = torch.optim.SGD(model.get_grad_params(), lr=0.1)
     seen: list[torch.Tensor] = []
 
