@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from class_resolver import OptionalKwargs
 from docdata import parse_docdata
 from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import LABEL_HEAD, LABEL_TAIL, BoolTensor, FloatTensor, LongTensor, Target
@@ -55,11 +54,8 @@ class Evidence(Rule):
         max_known: int = 16,
         impute: Imputation | None = "kernel",
         shuffle: Mapping[str, int] | None = None,
-        entities: str | None = None,
-        features: Mapping[str, Any] | None = None,
         encoder: str | None = None,
-        encoder_kwargs: OptionalKwargs = None,
-        store: str | None = None,
+        sources: Mapping[str, Any] | None = None,
         **kwargs,
     ) -> None:
         """Initialize the model.
@@ -76,11 +72,10 @@ class Evidence(Rule):
         :param impute: how the text vector of an entity with only an image is estimated, ``kernel``, ``ridge`` or None,
             see :func:`~pykeen_mmkg.nn.preprocessing.impute`
         :param shuffle: modality -> seed: the vectors of this modality are dealt out anew, as a control
-        :param entities: path of the table of the entities; without one there is no evidence from words
-        :param features: paths of feature files, with the keys ``textual`` and ``visual``
         :param encoder: the encoder of texts and images that have no features yet
-        :param encoder_kwargs: keyword arguments of the encoder
-        :param store: the folder in which what is encoded is kept
+        :param sources: where text, images and features come from, see
+            :class:`~pykeen_mmkg.modalities.ModalitySources` for the keys; without a table of the entities
+            there is no evidence from words
         :param kwargs: keyword arguments of :class:`pykeen.models.Model`
         :raises DataError: if the triples factory has inverse triples
         :raises MultimodalError: if a part is unknown, or lacks the texts that it reads
@@ -90,15 +85,8 @@ class Evidence(Rule):
         super().__init__(triples_factory=triples_factory, **kwargs)
         texts: dict[str, Any] = {}
         if parts is None or set(parts) - {"link", "prior"}:
-            sources = ModalitySources.from_factory(
-                triples_factory,
-                entities=entities,
-                features=features,
-                encoder=encoder,
-                encoder_kwargs=encoder_kwargs,
-                store=store,
-            )
-            texts = _texts(sources, labels_of(triples_factory, "entity"), impute, shuffle or {})
+            given = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
+            texts = _texts(given, labels_of(triples_factory, "entity"), impute, shuffle or {})
         self.scorer = EvidenceScorer(
             triples_factory.mapped_triples,
             num_entities=self.num_entities,

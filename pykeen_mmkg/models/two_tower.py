@@ -67,7 +67,7 @@ class TwoTower(OwnLossMixin, ERModel):
         shuffle: Mapping[str, int] | None = None,
         storage: str = "device",
         encoder: str | None = None,
-        features: Mapping[str, Any] | None = None,
+        sources: Mapping[str, Any] | None = None,
         **kwargs,
     ) -> None:
         """Initialize the model.
@@ -87,18 +87,19 @@ class TwoTower(OwnLossMixin, ERModel):
         :param shuffle: modality -> seed: the vectors of this modality are dealt out anew, as a control
         :param storage: where the features are kept: ``device`` or ``cpu``
         :param encoder: the encoder of what has no features yet, see :func:`~pykeen_mmkg.encoders.make_encoder`
-        :param features: paths of feature files, with the keys ``visual`` and ``textual``
+        :param sources: where text, images and features come from, see
+            :class:`~pykeen_mmkg.modalities.ModalitySources` for the keys
         :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
         :raises MultimodalError: if the graph has no text and no image, or not the one that is asked for
         """
-        sources = ModalitySources.from_factory(triples_factory, encoder=encoder, features=features)
+        given = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
         labels = labels_of(triples_factory, "entity")
-        known = [name for name in (TEXTUAL, VISUAL) if sources.provides("entity", name)]
+        known = [name for name in (TEXTUAL, VISUAL) if given.provides("entity", name)]
         modality = modality or next(iter(known), None)
         if modality not in known:
             raise MultimodalError(
                 f"The entities have no {modality or 'text or image'}: a two-tower model needs features. Use a "
-                "multimodal dataset, or give `features` in model_kwargs."
+                "multimodal dataset, or name `features` in the `sources` of model_kwargs."
             )
         other = next((name for name in known if name != modality), None)
         shuffle = shuffle or {}
@@ -106,14 +107,14 @@ class TwoTower(OwnLossMixin, ERModel):
             impute, impute_kwargs = None, None
         else:
             impute_kwargs = {
-                "features": sources.gather("entity", other, labels),
+                "features": given.gather("entity", other, labels),
                 "shuffle": shuffle.get(other),
                 **(impute_kwargs or {}),
             }
         content = FeatureRepresentation(
             max_id=triples_factory.num_entities,
             shape=embedding_dim,
-            features=sources.gather("entity", modality, labels),
+            features=given.gather("entity", modality, labels),
             labels=labels,
             projection=True,
             center=center,

@@ -39,7 +39,7 @@ def sources(tmp_path: pathlib.Path) -> dict:
         vectors = torch.randn(N, dim, generator=torch.Generator().manual_seed(dim)) * mask[:, None]
         features[key] = str(tmp_path / f"{key}.safetensors")
         FeatureStore.from_tensors(labels, vectors, mask=mask, modality=key).save(features[key])
-    return dict(entities=str(tmp_path / "entities.tsv"), features=features)
+    return dict(sources=dict(entities=str(tmp_path / "entities.tsv"), features=features))
 
 
 def test_texts(factory: TriplesFactory, sources: dict) -> None:

@@ -29,7 +29,9 @@ def _rows(factory: CoreTriplesFactory, path: str) -> tuple[torch.Tensor, torch.T
 def test_content(training: CoreTriplesFactory, stores: dict[str, str], impute: str | None) -> None:
     """The content of an entity is its centered text, or the estimate from its picture; no bias, so missing is zero."""
     features = {key: stores[key] for key in ("visual", "textual")}
-    model = TwoTower(triples_factory=training, features=features, embedding_dim=8, impute=impute, random_seed=0)
+    model = TwoTower(
+        triples_factory=training, sources={"features": features}, embedding_dim=8, impute=impute, random_seed=0
+    )
     x, mask = preprocess(*_rows(training, stores["textual"]), *_rows(training, stores["visual"]), imputation=impute)
     assert model.known_entities.equal(mask)
     content = model.entity_representations[0]
@@ -44,7 +46,7 @@ def test_shuffled_pictures(training: CoreTriplesFactory, stores: dict[str, str])
     """Shuffled pictures change the estimates, and no vector of an entity that has a text."""
     features = {key: stores[key] for key in ("visual", "textual")}
     one, other = (
-        TwoTower(triples_factory=training, features=features, shuffle=shuffle, random_seed=0)
+        TwoTower(triples_factory=training, sources={"features": features}, shuffle=shuffle, random_seed=0)
         for shuffle in (None, {"visual": 1})
     )
     has = _rows(training, stores["textual"])[1]
@@ -55,7 +57,9 @@ def test_shuffled_pictures(training: CoreTriplesFactory, stores: dict[str, str])
 
 def test_pictures_only(training: CoreTriplesFactory, stores: dict[str, str]) -> None:
     """Without text, the pictures are the content; without anything there is a clear error."""
-    model = TwoTower(triples_factory=training, features={"visual": stores["visual"]}, modality="visual", impute=None)
+    model = TwoTower(
+        triples_factory=training, sources={"features": {"visual": stores["visual"]}}, modality="visual", impute=None
+    )
     assert model.known_entities.sum() == 12
     plain = CoreTriplesFactory(training.mapped_triples, training.num_entities, training.real_num_relations)
     with pytest.raises(MultimodalError, match="features|labels"):
@@ -68,7 +72,10 @@ def test_pipeline(folder: pathlib.Path, stores: dict[str, str]) -> None:
         dataset="multimodal",
         dataset_kwargs={"path": str(folder), "create_inverse_triples": True},
         model="twotower",
-        model_kwargs={"features": {key: stores[key] for key in ("visual", "textual")}, "embedding_dim": 16},
+        model_kwargs={
+            "sources": {"features": {key: stores[key] for key in ("visual", "textual")}},
+            "embedding_dim": 16,
+        },
         training_loop="sampledsoftmax",
         optimizer_kwargs=dict(lr=0.02),
         training_kwargs=dict(num_epochs=6, batch_size=8, use_tqdm=False),

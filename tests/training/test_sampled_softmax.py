@@ -134,7 +134,9 @@ def test_any_model_learns(model: str, stores: dict[str, str], folder: pathlib.Pa
         dataset="multimodal",
         dataset_kwargs={"path": str(folder)},
         model=model,
-        model_kwargs={"features": stores, "modalities": ["structural", "textual"]} if model == "vlkge" else {},
+        model_kwargs={"sources": {"features": stores}, "modalities": ["structural", "textual"]}
+        if model == "vlkge"
+        else {},
         loss="sampledsoftmax",
         loss_kwargs=dict(learned=True),
         training_loop="sampledsoftmax",
