@@ -46,7 +46,9 @@ def test_texts(factory: TriplesFactory, sources: dict) -> None:
     """A text comes from its own vector or the picture's, and its words only from its own."""
     model = Evidence(triples_factory=factory, parts=PARTS, **sources)
     labels = sorted(factory.entity_to_id)
-    text, visual = (FeatureStore.load(sources["features"][key]).lookup(labels) for key in ("textual", "visual"))
+    text, visual = (
+        FeatureStore.load(sources["sources"]["features"][key]).lookup(labels) for key in ("textual", "visual")
+    )
     vectors, mask = preprocess(*text, *visual)
     assert mask.sum() == N - 2 + 1
     lines = [f"name {i % 5}" if i < N - 4 else "" for i in range(N)]
