@@ -22,6 +22,7 @@ from ..errors import MultimodalError
 from ..evaluation.results import dataset_digest
 from ..evaluation.run import evaluate
 from ..features.store import FeatureStore
+from ..indexing import occurring, seen_entities
 from ..sampling.filterer import KnownTriplesFilterer
 from .placeholders import find_placeholders
 
@@ -264,15 +265,15 @@ def _learned(direction: Literal["inverse", "same"]) -> Callable[[_Subject], torc
 
 def _unseen(subject: _Subject) -> Iterator[Finding]:
     """Look for entities and relations of evaluation triples that training does not have."""
-    training = subject.training.mapped_triples
-    seen_entities, seen_relations = training[:, [0, 2]].unique(), training[:, 1].unique()
+    factory = subject.training
+    relations_seen = occurring(factory.mapped_triples[:, 1], factory.real_num_relations)
     for name in subject.evaluated:
         triples = subject.triples[name]
         for kind, ids, seen, labels in (
-            ("entities", triples[:, [0, 2]], seen_entities, subject.entities),
-            ("relations", triples[:, 1:2], seen_relations, subject.relations),
+            ("entities", triples[:, [0, 2]], seen_entities(factory), subject.entities),
+            ("relations", triples[:, 1:2], relations_seen, subject.relations),
         ):
-            unseen = ~torch.isin(ids, seen)
+            unseen = ~seen[ids]
             items = ids[unseen].unique()
             if len(items):
                 affected = int(unseen.any(dim=1).sum())

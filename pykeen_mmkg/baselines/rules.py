@@ -17,7 +17,7 @@ from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import LABEL_HEAD, LABEL_TAIL, FloatTensor, InductiveMode, LongTensor, MappedTriples, Target
 from torch import nn
 
-from ..indexing import TargetIndex
+from ..indexing import TargetIndex, degrees, row_offsets, shared_pairs
 
 __all__ = [
     "RULES",
@@ -126,19 +126,10 @@ def opposite_relations(
         is none, shape: ``(k,)``; and this share, shape: ``(k,)``
     """
     triples = triples.cpu().unique(dim=0)
+    own, other, count = shared_pairs(triples, triples, inverse=direction == "inverse")
     shares = torch.zeros(num_relations, num_relations)
-    if len(triples):
-        top = int(triples[:, [0, 2]].max()) + 1
-        pair = triples[:, 0] * top + triples[:, 2]
-        wanted = triples[:, 2] * top + triples[:, 0] if direction == "inverse" else pair
-        keys, order = pair.sort()
-        low = torch.searchsorted(keys, wanted)
-        counts = torch.searchsorted(keys, wanted, right=True) - low
-        own = torch.repeat_interleave(triples[:, 1], counts)
-        first = torch.repeat_interleave(low - (counts.cumsum(0) - counts), counts)
-        other = triples[order, 1][first + torch.arange(len(first))]
-        shares.index_put_((own, other), torch.ones(len(own)), accumulate=True)
-        shares /= torch.bincount(triples[:, 1], minlength=num_relations).clamp(min=1)[:, None]
+    shares[own, other] = count.float()
+    shares /= torch.bincount(triples[:, 1], minlength=num_relations).clamp(min=1)[:, None]
     if direction == "same":
         shares.fill_diagonal_(0)
     share, opposite = shares.max(dim=1)
@@ -259,12 +250,12 @@ class DegreeRule(Rule):
         """
         super().__init__(triples_factory, **kwargs)
         triples = triples_factory.mapped_triples
-        self._degree = torch.bincount(triples[:, [0, 2]].view(-1), minlength=self.num_entities).float()
+        self._degree = degrees(triples, self.num_entities).float()
         self._entities = {}
         for target, column in ((LABEL_HEAD, 0), (LABEL_TAIL, 2)):
             codes, counts = (triples[:, 1] * self.num_entities + triples[:, column]).unique(return_counts=True)
-            bounds = torch.searchsorted(codes, torch.arange(self.num_relations + 1) * self.num_entities)
-            self._entities[target] = (codes % self.num_entities, counts.float(), bounds.tolist())
+            bounds = row_offsets(codes // self.num_entities, self.num_relations).tolist()
+            self._entities[target] = (codes % self.num_entities, counts.float(), bounds)
         self.per_relation = per_relation
 
     # docstr-coverage: inherited

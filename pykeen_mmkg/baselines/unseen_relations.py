@@ -16,6 +16,7 @@ from pykeen.typing import LABEL_TAIL, FloatTensor, LongTensor, Target
 from scipy import sparse
 
 from ..errors import DataError
+from ..indexing import degrees, occurring
 from ..modalities import ModalitySources, labels_of
 from .rules import DegreeRule, Rule
 
@@ -64,7 +65,7 @@ class _WordScores:
         except ValueError as error:
             raise DataError(f"The descriptions of the relations have no word to compare: {error}") from error
         triples = triples_factory.mapped_triples
-        seen = torch.bincount(triples[:, 1], minlength=len(labels)).numpy() > 0
+        seen = occurring(triples[:, 1], len(labels)).numpy()
         similarity = (vectors @ vectors.T).tocsr() @ sparse.diags(seen.astype(numpy.float32))
         self.tables = {}
         for side, column in (("head", 0), ("tail", 2)):
@@ -108,7 +109,7 @@ class AdamicAdar(Rule):
         super().__init__(triples_factory, **kwargs)
         triples = triples_factory.mapped_triples
         self._near = _AdamicAdarScores(triples, self.num_entities, bonus)
-        self._degree = torch.bincount(triples[:, [0, 2]].reshape(-1), minlength=self.num_entities).double()
+        self._degree = degrees(triples, self.num_entities).double()
 
     # docstr-coverage: inherited
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:

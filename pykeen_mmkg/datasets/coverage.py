@@ -9,6 +9,7 @@ from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import BoolTensor
 from tabulate import tabulate
 
+from ..indexing import occurring
 from .tables import ModalityTable
 
 __all__ = [
@@ -101,8 +102,8 @@ def measure_coverage(
     relation_image = _flags(relations.images)
 
     triples = {split: factory.mapped_triples for split, factory in factories.items()}
-    entity_seen = _occur(triples["training"][:, [0, 2]], len(entities))
-    relation_seen = _occur(triples["training"][:, 1], len(relations))
+    entity_seen = occurring(triples["training"][:, [0, 2]], len(entities))
+    relation_seen = occurring(triples["training"][:, 1], len(relations))
 
     everything = torch.ones(len(entities), dtype=torch.bool), torch.ones(len(relations), dtype=torch.bool)
     rows = []
@@ -113,8 +114,8 @@ def measure_coverage(
         if split == "all":
             entity_used, relation_used = everything
         else:
-            entity_used = _occur(rows_of_split[:, [0, 2]], len(entities))
-            relation_used = _occur(relation, len(relations))
+            entity_used = occurring(rows_of_split[:, [0, 2]], len(entities))
+            relation_used = occurring(relation, len(relations))
         if split not in ("all", "training"):
             unseen_entities[split] = _labels(entities, entity_used & ~entity_seen)
             unseen_relations[split] = _labels(relations, relation_used & ~relation_seen)
@@ -145,10 +146,6 @@ def measure_coverage(
 
 def _flags(values: Any) -> BoolTensor:
     return torch.as_tensor([bool(value) for value in values], dtype=torch.bool)
-
-
-def _occur(ids: torch.Tensor, num: int) -> BoolTensor:
-    return torch.zeros(num, dtype=torch.bool).index_fill_(0, ids.flatten(), True)
 
 
 def _labels(table: ModalityTable, flags: BoolTensor) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import pandas as pd
 import torch
 from pykeen.typing import BoolTensor, MappedTriples
+
+from ..indexing import shared_pairs
 
 __all__ = [
     "RelationOverlap",
@@ -15,7 +16,6 @@ __all__ = [
 ]
 
 Kind = Literal["duplicate", "inverse"]
-COLUMNS = ["head", "relation", "tail"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,27 +53,18 @@ def relation_overlaps(
     :param threshold: the least share to be listed, in (0, 1]
     :returns: the overlaps, the greatest share first
     """
-    left = _pairs(held_out)
-    right = _pairs(others)
-    size, other_size = left.groupby("relation").size(), right.groupby("relation").size()
+    held_out, others = held_out.unique(dim=0), others.unique(dim=0)
+    size, other_size = (torch.bincount(triples[:, 1]).tolist() for triples in (held_out, others))
     found = []
-    kinds: tuple[tuple[Kind, list[str]], ...] = (("duplicate", ["head", "tail"]), ("inverse", ["tail", "head"]))
-    for kind, keys in kinds:
-        both = left.merge(right, left_on=["head", "tail"], right_on=keys, suffixes=("", "_other"))
-        sizes = both.groupby(["relation", "relation_other"]).size().reset_index()
-        for relation, other, shared in sizes.to_numpy().tolist():
+    kinds: tuple[Kind, ...] = ("duplicate", "inverse")
+    for kind in kinds:
+        columns = shared_pairs(held_out, others, inverse=kind == "inverse")
+        for relation, other, shared in zip(*(column.tolist() for column in columns), strict=True):
             share, share_of_other = shared / size[relation], shared / other_size[other]
             if share >= threshold and relation != other:
-                found.append(
-                    RelationOverlap(
-                        relations[relation], relations[other], kind, shared, float(share), float(share_of_other)
-                    )
-                )
+                names = relations[relation], relations[other]
+                found.append(RelationOverlap(*names, kind, shared, share, share_of_other))
     return sorted(found, key=lambda overlap: (-overlap.share, overlap.relation, overlap.other, overlap.kind))
-
-
-def _pairs(triples: MappedTriples) -> pd.DataFrame:
-    return pd.DataFrame(triples.numpy(), columns=COLUMNS).drop_duplicates()
 
 
 def leaking_triples(

@@ -12,6 +12,7 @@ from pykeen.typing import BoolTensor, MappedTriples
 from tabulate import tabulate
 
 from ..errors import DataError
+from ..indexing import occurring
 from .drawing import draw_entities, draw_relations
 from .labels import labels_in_order
 from .metadata import GraphMetadata
@@ -230,8 +231,7 @@ def split_unseen_relations(
     if not len(training):
         raise DataError("no training triple is left: hold out fewer relations or do not remove leaks")
 
-    seen = torch.zeros(src.training.num_entities, dtype=torch.bool)
-    seen[training[:, [0, 2]]] = True
+    seen = occurring(training[:, [0, 2]], src.training.num_entities)
     lost = 0
     kept = []
     for part in (testing, validation):
@@ -323,8 +323,7 @@ def split_unseen_entities(
     for name, part in (("training", training), ("testing", testing)):
         if not len(part):
             raise DataError(f"no {name} triple is left: hold out other entities")
-    seen = torch.zeros(num, dtype=torch.bool)
-    seen[training[:, [0, 2]]] = True
+    seen = occurring(training[:, [0, 2]], num)
     held_out = torch.cat([testing, validation])
     report = SplitReport(
         unseen=tuple(labels[i] for i in sorted(chosen[0])),

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy
 import pandas
-import torch
 from pykeen.models.base import Model
 from pykeen.triples import TriplesFactory
 from pykeen.typing import RANK_REALISTIC, RankType
@@ -13,6 +12,7 @@ from pykeen.typing import RANK_REALISTIC, RankType
 from ..datasets import GraphMetadata, labels_in_order, tables_of
 from ..errors import EvaluationError
 from ..features import FeatureStore
+from ..indexing import seen_entities
 from .results import ProtocolMetricResults, RankTable
 from .run import make_evaluator
 
@@ -106,9 +106,7 @@ def breakdown(
             labels = {index: label for label, index in (getattr(factory, "relation_to_id", None) or {}).items()}
             frame[name] = [labels.get(r, r) for r in table.triples[:, 1].tolist()]
         elif name == "seen":
-            seen = torch.zeros(factory.num_entities, dtype=torch.bool)
-            seen[factory.mapped_triples[:, [0, 2]].reshape(-1)] = True
-            frame[name] = seen.numpy()[target]
+            frame[name] = seen_entities(factory).numpy()[target]
         else:
             assert masks is not None
             frame[name] = _coverage(masks, query if name == "query" else target)

@@ -9,7 +9,7 @@ from pykeen.typing import LongTensor, MappedTriples, Target
 
 from ..datasets import read_candidates, type_pools
 from ..errors import EvaluationError
-from ..indexing import Ragged, query_columns
+from ..indexing import Ragged, find_sorted, query_columns
 from .labels import LabelMaps
 
 __all__ = ["CandidateSets"]
@@ -156,9 +156,8 @@ class CandidateSets:
         else:
             result = torch.full_like(relations, -1)
         if self.keys.numel():
-            code = entities * count + relations
-            position = torch.searchsorted(self.keys, code).clamp(max=self.keys.numel() - 1)
-            result = torch.where((self.keys[position] == code) & (relations < count), self.by_key[position], result)
+            position = find_sorted(self.keys, entities * count + relations)
+            result = torch.where((position >= 0) & (relations < count), self.by_key[position], result)
         missing = (result < 0).nonzero().view(-1)
         if missing.numel():
             relation = int(relations[missing[0]])

@@ -15,7 +15,7 @@ from pykeen.typing import FloatTensor, InductiveMode, LongTensor, MappedTriples,
 from torch_max_mem import maximize_memory_utilization
 
 from ..errors import ScoreError
-from ..indexing import TargetIndex, query_columns
+from ..indexing import Ragged, TargetIndex, find_sorted, query_columns
 from .candidates import CandidateSets
 
 __all__ = ["SideRanks", "default_batch_size", "rank_side", "rank_side_on_gpu"]
@@ -47,13 +47,13 @@ class _Queries:
         place[order] = torch.arange(len(order), device=order.device)
         self.entities, self.relations = self.entities[order], self.relations[order]
         self.query = place[inverse]
-        self.triple = self.query.argsort(stable=True)
+        by_query = Ragged.group(self.query, len(order))
+        self.triple = by_query.values
         self.inverse = self.query
         self.query = self.query[self.triple]
         self.all_answers = answers
         self.answers = answers[self.triple]
-        counts = torch.bincount(self.query, minlength=len(order))
-        self.bounds = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).tolist()
+        self.bounds = by_query.offsets.tolist()
 
     def sort_by(self, group: LongTensor) -> None:
         """Put queries of the same group beside each other."""
@@ -233,9 +233,8 @@ def rank_side(
         if known is not None:
             known_row, known_entity = known.rows(entities, relations)
             if ids is not None:
-                position = torch.searchsorted(ids, known_entity).clamp(max=len(ids) - 1)
-                scored = ids[position] == known_entity
-                known_row, known_entity = known_row[scored], position[scored]
+                position = find_sorted(ids, known_entity)
+                known_row, known_entity = known_row[position >= 0], position[position >= 0]
             scores[known_row, known_entity] = float("nan")
 
         if full_ranking:

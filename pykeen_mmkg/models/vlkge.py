@@ -19,10 +19,11 @@ from torch import nn
 
 from ..datasets.tables import Kind
 from ..errors import MultimodalError
+from ..indexing import seen_entities
 from ..modalities import STRUCTURAL, TEXTUAL, VISUAL, ModalitySources, labels_of
 from ..nn.fusion import fused_dim
 from ..nn.interaction import VLDistMultInteraction, VLRotatEInteraction, fast_interaction
-from ..nn.representation import ComplexMultimodalRepresentation, MultimodalRepresentation, seen_entities
+from ..nn.representation import ComplexMultimodalRepresentation, MultimodalRepresentation
 from .embeddings import plain_embedding, relation_embedding
 from .loss import OwnLossMixin
 from .scoring import IndexedScoringMixin

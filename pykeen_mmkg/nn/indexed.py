@@ -73,14 +73,14 @@ def group_by_query(hrt: LongTensor, num_entities: int, num_relations: int) -> Qu
     tail_key, head_key = h * num_relations + r, t * num_relations + r
     ask_tail = _occurrences(tail_key, size) >= _occurrences(head_key, size)
     keys, order = torch.where(ask_tail, tail_key, head_key + size).sort()
-    unique, counts = keys.unique_consecutive(return_counts=True)
+    unique, rows = keys.unique_consecutive(return_inverse=True)
     num_tail = int((unique < size).sum())
     unique = unique % size
     return Queries(
         entity=unique // num_relations,
         relation=unique % num_relations,
         num_tail=num_tail,
-        rows=torch.arange(unique.shape[0], device=hrt.device).repeat_interleave(counts),
+        rows=rows,
         cols=torch.where(ask_tail, t, h)[order],
         order=order,
     )

@@ -16,6 +16,7 @@ from pykeen.typing import FloatTensor, LongTensor
 from torch.autograd.function import once_differentiable
 
 from .._compat import cdist_backward
+from ..indexing import row_offsets
 
 __all__ = [
     "cross_distance",
@@ -49,20 +50,13 @@ def _csr(crow: LongTensor, cols: LongTensor, values: FloatTensor, num_columns: i
         return torch.sparse_csr_tensor(crow, cols, values, size=(crow.numel() - 1, num_columns))
 
 
-def _row_pointers(rows: LongTensor, num_rows: int) -> LongTensor:
-    """Return where each row starts in a sorted list of row numbers, shape: (num_rows + 1,)."""
-    crow = rows.new_zeros(num_rows + 1)
-    torch.cumsum(torch.bincount(rows, minlength=num_rows), dim=0, out=crow[1:])
-    return crow
-
-
 class _PairDot(torch.autograd.Function):
     """Sampled dense-dense matrix product; its gradients are two sparse-dense products."""
 
     @staticmethod
     def forward(ctx: Any, x: FloatTensor, y: FloatTensor, rows: LongTensor, cols: LongTensor) -> FloatTensor:
         ctx.save_for_backward(x, y, rows, cols)
-        crow = _row_pointers(rows, x.shape[0])
+        crow = row_offsets(rows, x.shape[0])
         pattern = _csr(crow, cols, x.new_zeros(cols.shape[0]), y.shape[0])
         return torch.sparse.sampled_addmm(pattern, x, y.T, beta=0.0).values()
 
@@ -73,10 +67,10 @@ class _PairDot(torch.autograd.Function):
         grad = grad.contiguous()
         grad_x = grad_y = None
         if ctx.needs_input_grad[0]:
-            grad_x = _csr(_row_pointers(rows, x.shape[0]), cols, grad, y.shape[0]) @ y
+            grad_x = _csr(row_offsets(rows, x.shape[0]), cols, grad, y.shape[0]) @ y
         if ctx.needs_input_grad[1]:
             by_column, order = cols.sort()
-            grad_y = _csr(_row_pointers(by_column, y.shape[0]), rows[order], grad[order], x.shape[0]) @ x
+            grad_y = _csr(row_offsets(by_column, y.shape[0]), rows[order], grad[order], x.shape[0]) @ x
         return grad_x, grad_y, None, None
 
 

@@ -8,7 +8,6 @@ from class_resolver import HintOrType, OptionalKwargs
 from docdata import parse_docdata
 from pykeen.nn.representation import Embedding, MaxIDMismatchError, Representation
 from pykeen.nn.utils import ShapeError
-from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 from torch import nn
 from torch.nn import functional
@@ -18,18 +17,7 @@ from .cached import CachedRepresentation
 from .feature import FeatureRepresentation
 from .fusion import STRUCTURAL, Fusion, make_fusion
 
-__all__ = ["MultimodalRepresentation", "seen_entities"]
-
-
-def seen_entities(triples_factory: CoreTriplesFactory) -> BoolTensor:
-    """Return which entities occur in a factory's triples.
-
-    :param triples_factory: the training triples
-    :returns: shape ``(num_entities,)``, True for an entity that is head or tail of a triple
-    """
-    seen = torch.zeros(triples_factory.num_entities, dtype=torch.bool)
-    seen[triples_factory.mapped_triples[:, [0, 2]].flatten()] = True
-    return seen
+__all__ = ["MultimodalRepresentation"]
 
 
 class _FrozenSum(NamedTuple):
@@ -113,7 +101,7 @@ class MultimodalRepresentation(CachedRepresentation):
         :param modalities: the modalities to use, of ``structural`` and those that have features; by default all of
             them. ``["structural"]`` is a plain embedding
         :param seen: shape ``(max_id,)``, False for an id that does not occur in training; by default all do. See
-            :func:`seen_entities`
+            :func:`~pykeen_mmkg.indexing.seen_entities`
         :param fusion: the fusion, its class or its name: average (default), sum, concat, weighted, gated, attention
         :param fusion_kwargs: keyword arguments of the fusion
         :param structural: the structural representation of shape ``(d,)``, or a hint; by default an embedding with

@@ -7,7 +7,7 @@ They are built in short modules: :mod:`~pykeen_mmkg.nn.cached` (once per evaluat
 from .cached import CachedRepresentation
 from .feature import FEATURE_PATH, FeatureRepresentation
 from .imaginary import ComplexMultimodalRepresentation
-from .multimodal import MultimodalRepresentation, seen_entities
+from .multimodal import MultimodalRepresentation
 
 __all__ = [
     "FEATURE_PATH",
@@ -15,5 +15,4 @@ __all__ = [
     "ComplexMultimodalRepresentation",
     "FeatureRepresentation",
     "MultimodalRepresentation",
-    "seen_entities",
 ]

@@ -11,6 +11,7 @@ from pykeen.typing import BoolTensor, LongTensor, MappedTriples
 
 from ..datasets import load_dataset
 from ..errors import DataError
+from ..indexing import find_sorted
 
 __all__ = ["KnownTriplesFilterer"]
 
@@ -86,9 +87,5 @@ class KnownTriplesFilterer(Filterer):
 
     # docstr-coverage: inherited
     def contains(self, batch: MappedTriples) -> BoolTensor:  # noqa: D102
-        if not self.codes.numel():
-            return torch.zeros(batch.shape[:-1], dtype=torch.bool, device=batch.device)
-        codes = self._encode(batch)
-        place = torch.searchsorted(self.codes, codes).clamp(max=self.codes.numel() - 1)
         # ids beyond those of the known triples would borrow the code of another triple
-        return (self.codes[place] == codes) & (batch < self.sizes).all(dim=-1)
+        return (find_sorted(self.codes, self._encode(batch)) >= 0) & (batch < self.sizes).all(dim=-1)

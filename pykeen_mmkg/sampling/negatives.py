@@ -8,6 +8,7 @@ from pykeen.sampling.negative_sampler import NegativeSampler
 from pykeen.typing import BoolTensor, LongTensor
 
 from ..errors import DataError
+from ..indexing import Ragged, pick
 
 __all__ = ["PoolNegativeSampler", "SharedTailNegativeSampler"]
 
@@ -26,11 +27,8 @@ class PoolNegativeSampler(NegativeSampler):
         for relation in kwargs["mapped_triples"][:, 1].unique().tolist():
             if relation not in pools or not len(pools[relation]):
                 raise DataError(f"There is no entity to draw negatives from for the relation with the id {relation}.")
-        size = torch.zeros(self.num_relations, dtype=torch.long)
-        for relation, pool in pools.items():
-            size[relation] = len(pool)
-        self.size, self.start = size, size.cumsum(0) - size
-        self.flat = torch.cat([pools[relation] for relation in sorted(pools)])
+        empty = torch.empty(0, dtype=torch.long)
+        self.pools = Ragged.from_lists([pools.get(relation, empty) for relation in range(self.num_relations)])
 
     # docstr-coverage: inherited
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:  # noqa: D102
@@ -38,8 +36,8 @@ class PoolNegativeSampler(NegativeSampler):
             *(1 for _ in positive_batch.shape[:-1]), self.num_negs_per_pos, 1
         )
         relation = negative[..., 1]
-        place = (torch.rand(relation.shape, dtype=torch.double) * self.size[relation]).long()
-        negative[..., 2] = self.flat[self.start[relation] + place]
+        share = torch.rand(relation.shape, dtype=torch.double)
+        negative[..., 2] = self.pools.values[pick(self.pools.offsets, relation, share)]
         return negative
 
 

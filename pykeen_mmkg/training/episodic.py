@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets import entity_types, type_pools
 from ..errors import MultimodalError
+from ..indexing import Ragged, pick
 from ..sampling.filterer import KnownTriplesFilterer
 from ..sampling.negatives import PoolNegativeSampler, SharedTailNegativeSampler
 
@@ -44,10 +45,9 @@ class RelationBalancedInstances(BaseBatchedSLCWAInstances):
         super().__init__(**kwargs)
         self.num_batches, self.relations_per_batch = num_batches, relations_per_batch
         relation = self.mapped_triples[:, 1]
-        self.order = relation.argsort(stable=True)
-        self.count = torch.bincount(relation)
-        self.start = self.count.cumsum(0) - self.count
-        self.weight = self.count.clamp(max=cap).double() ** exponent * (self.count > 0)
+        self.by_relation = Ragged.group(relation, int(relation.max()) + 1)
+        count = self.by_relation.offsets.diff()
+        self.weight = count.clamp(max=cap).double() ** exponent * (count > 0)
 
     # docstr-coverage: inherited
     def iter_triple_ids(self) -> Iterable[list[int]]:  # noqa: D102
@@ -55,8 +55,8 @@ class RelationBalancedInstances(BaseBatchedSLCWAInstances):
         for _ in range(self.num_batches):
             relation = torch.multinomial(self.weight, self.relations_per_batch, replacement=True)
             relation = relation.repeat_interleave(own)[: self.batch_size]
-            offset = (torch.rand(len(relation), dtype=torch.double) * self.count[relation]).long()
-            yield self.order[self.start[relation] + offset].tolist()
+            share = torch.rand(len(relation), dtype=torch.double)
+            yield self.by_relation.values[pick(self.by_relation.offsets, relation, share)].tolist()
 
     def __len__(self) -> int:
         return self.num_batches

@@ -8,8 +8,8 @@ from pykeen.training import SLCWATrainingLoop
 from pykeen.triples import CoreTriplesFactory
 
 from pykeen_mmkg.errors import MultimodalError
+from pykeen_mmkg.indexing import seen_entities
 from pykeen_mmkg.nn.imaginary import ComplexMultimodalRepresentation
-from pykeen_mmkg.nn.multimodal import seen_entities
 
 N, D = 30, 6
 

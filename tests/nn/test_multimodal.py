@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pykeen.datasets import Nations
 from pykeen.nn.representation import Embedding, MaxIDMismatchError
 from pykeen.utils import get_devices
 
@@ -15,7 +14,7 @@ from pykeen_mmkg.errors import FeatureError, MultimodalError
 from pykeen_mmkg.features import FeatureStore
 from pykeen_mmkg.nn.feature import FeatureRepresentation
 from pykeen_mmkg.nn.imaginary import ComplexMultimodalRepresentation
-from pykeen_mmkg.nn.multimodal import MultimodalRepresentation, seen_entities
+from pykeen_mmkg.nn.multimodal import MultimodalRepresentation
 
 N, D = 12, 5
 
@@ -328,14 +327,6 @@ def test_features_in_host_memory_do_not_follow_the_model() -> None:
     assert get_devices(representation) == {torch.device("meta")}
     assert all(representation.parts[name]._host.device.type == "cpu" for name in ("visual", "textual"))
     assert representation().device.type == "meta"
-
-
-def test_seen_entities() -> None:
-    factory = Nations().training
-    assert seen_entities(factory).all()
-    few = factory.clone_and_exchange_triples(factory.mapped_triples[:1])
-    assert seen_entities(few).nonzero().squeeze(-1).tolist() == sorted(set(factory.mapped_triples[0, [0, 2]].tolist()))
-    assert len(seen_entities(few)) == factory.num_entities
 
 
 @pytest.mark.parametrize(

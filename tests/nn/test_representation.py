@@ -11,11 +11,11 @@ from pykeen.models import DistMult, ERModel
 from pykeen.pipeline import pipeline
 
 from pykeen_mmkg.features import FeatureStore
+from pykeen_mmkg.indexing import seen_entities
 from pykeen_mmkg.nn.representation import (
     ComplexMultimodalRepresentation,
     FeatureRepresentation,
     MultimodalRepresentation,
-    seen_entities,
 )
 
 D = 8

@@ -12,16 +12,10 @@ from torch.nn import functional
 
 from ...encoders import VisionLanguageEncoder, make_encoder
 from ...errors import DataError, FeatureError
+from ...indexing import seen_relations
 from ...modalities import TEXTUAL, ModalitySources, labels_of
 
-__all__ = ["DescribedRelations", "DescribedRelationsMixin", "centered", "seen_mask"]
-
-
-def seen_mask(triples_factory: CoreTriplesFactory) -> BoolTensor:
-    """Return which relations have a training triple; shape: ``(num_relations,)``."""
-    seen = torch.zeros(triples_factory.real_num_relations, dtype=torch.bool)
-    seen[triples_factory.mapped_triples[:, 1]] = True
-    return seen
+__all__ = ["DescribedRelations", "DescribedRelationsMixin", "centered"]
 
 
 def centered(vectors: FloatTensor, mask: BoolTensor) -> tuple[FloatTensor, FloatTensor]:
@@ -132,7 +126,7 @@ class DescribedRelationsMixin:
                 "create_inverse_triples=False."
             )
         labels = labels_of(triples_factory, "relation")
-        seen = seen_mask(triples_factory)
+        seen = seen_relations(triples_factory)
         ids = {label: i for i, label in enumerate(labels)}
         for label in unseen or ():
             if label not in ids:

@@ -14,11 +14,12 @@ from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import BoolTensor, FloatTensor, HintOrType, InductiveMode, LongTensor
 from torch import nn
 
+from ...indexing import seen_relations
 from ...modalities import ModalitySources
 from ...nn.zero_shot.generator import SelfTrained
 from ...nn.zero_shot.pair_learner import PairLearner
 from ..loss import OwnLossMixin
-from .descriptions import DescribedRelations, DescribedRelationsMixin, seen_mask
+from .descriptions import DescribedRelations, DescribedRelationsMixin
 
 __all__ = ["ZSGAN", "PairScoredModel"]
 
@@ -68,7 +69,7 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, ERModel):
             **kwargs,
         )
         self.described = described
-        self.register_buffer("seen", seen_mask(triples_factory), persistent=False)
+        self.register_buffer("seen", seen_relations(triples_factory), persistent=False)
         self.pairs = PairLearner(
             triples_factory.mapped_triples,
             num_entities=triples_factory.num_entities,

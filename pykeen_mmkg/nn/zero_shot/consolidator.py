@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from ...errors import MultimodalError
+from ...indexing import Ragged, pick
 from ..cached import CachedRepresentation
 from ..feature import FeatureRepresentation
 
@@ -202,8 +203,7 @@ class SampledRGCNRepresentation(CachedRepresentation):
 
     neighbor: LongTensor
     relation: LongTensor
-    count: LongTensor
-    start: LongTensor
+    offsets: LongTensor
 
     def __init__(
         self,
@@ -232,15 +232,12 @@ class SampledRGCNRepresentation(CachedRepresentation):
         self.num_neighbors, self.eval_neighbors = num_neighbors, eval_neighbors
         dim = base.shape[0]
         triples = triples.cpu().unique(dim=0)
-        source = torch.cat([triples[:, 0], triples[:, 2]])
-        order = source.argsort(stable=True)
-        neighbor = torch.cat([triples[:, 2], triples[:, 0]])[order]
-        relation = torch.cat([triples[:, 1], triples[:, 1] + num_relations])[order]
-        count = torch.bincount(source, minlength=base.max_id)
+        links = Ragged.group(torch.cat([triples[:, 0], triples[:, 2]]), base.max_id)
+        neighbor = torch.cat([triples[:, 2], triples[:, 0]])[links.values]
+        relation = torch.cat([triples[:, 1], triples[:, 1] + num_relations])[links.values]
         self.register_buffer("neighbor", neighbor, persistent=False)
         self.register_buffer("relation", relation, persistent=False)
-        self.register_buffer("count", count, persistent=False)
-        self.register_buffer("start", count.cumsum(0) - count, persistent=False)
+        self.register_buffer("offsets", links.offsets, persistent=False)
         self.own = nn.Linear(dim, shape)
         self.bases = nn.Linear(dim, num_bases * shape, bias=False)
         self.mixture = nn.Embedding(2 * num_relations, num_bases)
@@ -251,14 +248,14 @@ class SampledRGCNRepresentation(CachedRepresentation):
         nn.init.normal_(self.mixture.weight, std=self.mixture.embedding_dim**-0.5)
 
     def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
-        ids = torch.arange(self.max_id, device=self.count.device) if indices is None else indices.reshape(-1)
+        ids = torch.arange(self.max_id, device=self.offsets.device) if indices is None else indices.reshape(-1)
         k = self.num_neighbors if self.training else self.eval_neighbors
-        count = self.count[ids, None]
+        count = self.offsets.diff()[ids, None]
         if self.training:
-            place = (torch.rand(len(ids), k, device=ids.device) * count).long()
+            link = pick(self.offsets, ids[:, None], torch.rand(len(ids), k, device=ids.device))
         else:
-            place = torch.arange(k, device=ids.device) * count // k
-        link = (self.start[ids, None] + place).clamp(max=max(len(self.neighbor) - 1, 0))
+            link = self.offsets[ids, None] + torch.arange(k, device=ids.device) * count // k
+        link = link.clamp(max=max(len(self.neighbor) - 1, 0))  # of an entity without links, whose weight is zero
         around, inverse = self.neighbor[link].unique(return_inverse=True)
         # mix the bases of a relation over the neighbours first: (b, basis, dim) is small, (b, k, basis, shape) is not
         both, position = torch.cat([ids, around]).unique(return_inverse=True)

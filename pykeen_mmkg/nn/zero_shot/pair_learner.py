@@ -7,6 +7,7 @@ import torch
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
 from torch.nn import functional
 
+from ...indexing import Ragged, pick
 from .generator import GenerativeLearner, Real, SelfTrained
 from .pairs import PairExtractor
 
@@ -23,8 +24,7 @@ class PairLearner(SelfTrained):
     """
 
     triples: LongTensor
-    count: LongTensor
-    start: LongTensor
+    offsets: LongTensor
     ids: LongTensor
     centroids: FloatTensor
     steps: LongTensor
@@ -74,11 +74,9 @@ class PairLearner(SelfTrained):
         self.extractor = PairExtractor(triples, num_entities, entity_dim, dim=dim, **(extractor_kwargs or {}))
         self.learner = GenerativeLearner(text_dim, dim, **(learner_kwargs or {}))
         self.learner.joint = False
-        order = triples[:, 1].argsort(stable=True)
-        self.register_buffer("triples", triples[order], persistent=False)
-        count = torch.bincount(triples[:, 1], minlength=len(seen))
-        self.register_buffer("count", count, persistent=False)
-        self.register_buffer("start", count.cumsum(0) - count, persistent=False)
+        by_relation = Ragged.group(triples[:, 1], len(seen))
+        self.register_buffer("triples", triples[by_relation.values], persistent=False)
+        self.register_buffer("offsets", by_relation.offsets, persistent=False)
         self.register_buffer("ids", seen.nonzero().view(-1), persistent=False)
         self.register_buffer("centroids", torch.zeros(len(seen), dim))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
@@ -97,8 +95,8 @@ class PairLearner(SelfTrained):
 
     def _pairs(self, relation: LongTensor, n: int) -> LongTensor:
         """Draw n triples of each relation; shape: ``(*s, n, 3)``."""
-        place = torch.rand(*relation.shape, n, device=relation.device) * self.count[relation][..., None]
-        return self.triples[self.start[relation][..., None] + place.long()]
+        share = torch.rand(*relation.shape, n, device=relation.device)
+        return self.triples[pick(self.offsets, relation[..., None], share)]
 
     def _extractor_step(self) -> float:
         relation = self.ids[torch.randint(len(self.ids), (), device=self.ids.device)]
@@ -120,7 +118,8 @@ class PairLearner(SelfTrained):
         training = self.extractor.training
         self.extractor.eval()
         for relation in self.ids.tolist():
-            count, start = int(self.count[relation]), int(self.start[relation])
+            start, stop = self.offsets[relation : relation + 2].tolist()
+            count = stop - start
             n = min(count, self.centroid_pairs)
             rows = self.triples[start + torch.arange(n, device=self.triples.device) * count // n]
             self.centroids[relation] = self.extractor(rows[:, 0], rows[:, 2]).mean(0)

@@ -5,6 +5,8 @@ from pykeen.typing import FloatTensor, LongTensor, MappedTriples
 from torch import nn
 from torch.nn import functional
 
+from ...indexing import offsets_of, row_offsets
+
 __all__ = ["PairExtractor", "sample_neighbors"]
 
 
@@ -24,12 +26,12 @@ def sample_neighbors(triples: MappedTriples, num_entities: int, k: int, seed: in
     shuffle = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
     order = shuffle[source[shuffle].argsort(stable=True)]
     source, target = source[order], target[order]
-    count = torch.bincount(source, minlength=num_entities)
-    place = torch.arange(len(source)) - (count.cumsum(0) - count)[source]
+    offsets = row_offsets(source, num_entities)
+    place = torch.arange(len(source)) - offsets[source]
     keep = place < k
     table = torch.zeros(num_entities, k, dtype=torch.long)
     table[source[keep], place[keep]] = target[keep]
-    return table, count.clamp(max=k)
+    return table, offsets.diff().clamp(max=k)
 
 
 class PairExtractor(nn.Module):
@@ -97,7 +99,9 @@ class PairExtractor(nn.Module):
         count = self.num_neighbors
         place = torch.arange(self.neighbors.shape[1], device=count.device)
         around = self.neighbors[place < count[:, None]]
-        self.context.copy_(functional.embedding_bag(around, self.entities, count.cumsum(0) - count, mode="mean"))
+        offsets = offsets_of(count)
+        mean = functional.embedding_bag(around, self.entities, offsets, mode="mean", include_last_offset=True)
+        self.context.copy_(mean)
 
     def halves(self, entities: LongTensor, side: str) -> FloatTensor:
         """Return the share of the heads or tails in x; shape: ``(*s, dim)``.
