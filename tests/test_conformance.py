@@ -40,7 +40,11 @@ def test_conformance(path: pathlib.Path, sdist: pathlib.Path, tmp_path: pathlib.
         text=True,
         check=False,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(sdist), "PYKEEN_HOME": str(tmp_path / "home")},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(sdist), os.environ.get("PYTHONPATH")])),
+            "PYKEEN_HOME": str(tmp_path / "home"),
+        },
     )
     assert process.returncode == 0, process.stdout[-5000:] + process.stderr[-2000:]
     assert " passed" in process.stdout

@@ -1,13 +1,14 @@
-"""PyKEEN's EvaluatorTestCase on each protocol, and its EvaluationOnlyModelTestCase on each rule."""
+"""PyKEEN's EvaluatorTestCase on each protocol, and its EvaluationOnlyModelTestCase on each model without training."""
 
 import tempfile
 from pathlib import Path
 
 from pykeen.datasets import Nations
 
-from pykeen_mmkg.baselines import rules
+from pykeen_mmkg.baselines import rules, unseen_relations
 from pykeen_mmkg.evaluation import protocols
 from pykeen_mmkg.evaluation.results import ProtocolMetricResults
+from pykeen_mmkg.models.evidence import Evidence
 from tests import cases
 
 
@@ -86,3 +87,36 @@ class TestDegreeRule(cases.EvaluationOnlyModelTestCase):
 
 class TestRandomRule(cases.EvaluationOnlyModelTestCase):
     cls = rules.RandomRule
+
+
+class TestEvidence(cases.EvaluationOnlyModelTestCase):
+    cls = Evidence
+    kwargs = {"parts": ["link", "prior"]}
+
+
+class TestAdamicAdar(cases.EvaluationOnlyModelTestCase):
+    cls = unseen_relations.AdamicAdar
+
+
+class _DescribedCase(cases.EvaluationOnlyModelTestCase):
+    """The relations are described by their labels."""
+
+    def _pre_instantiation_hook(self, kwargs):
+        kwargs = super()._pre_instantiation_hook(kwargs)
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        path = Path(self.folder.name, "relations.tsv")
+        rows = (f"{label}\t{label}\t\n" for label in self.factory.relation_to_id)
+        path.write_text("relation\tlabel\tdescription\n" + "".join(rows))
+        return {**kwargs, "relations": str(path)}
+
+
+class TestDescriptionFrequency(_DescribedCase):
+    cls = unseen_relations.DescriptionFrequency
+
+
+class TestBlindMixture(_DescribedCase):
+    cls = unseen_relations.BlindMixture
+
+
+del ProtocolCase, _DescribedCase

@@ -7,6 +7,7 @@ from pykeen.utils import complex_normalize
 from torch.nn.functional import normalize
 
 from pykeen_mmkg.nn import interaction
+from pykeen_mmkg.nn.two_tower import TwoTowerInteraction
 from tests import cases
 
 
@@ -88,6 +89,16 @@ class TestVLRotatE(cases.InteractionTestCase):
 
     def _exp_score(self, h, r, t):
         return 12 - ((h * torch.exp(1j * r) - t).abs() ** 2).sum(dim=-1).sqrt()
+
+
+class TestTwoTower(cases.InteractionTestCase):
+    cls = TwoTowerInteraction
+    kwargs = {"dim": 2, "dropout": 0.0, "temperature": 5.0}
+
+    def _exp_score(self, h, r, t):
+        scale, code = r
+        query = h * scale + self.instance.perceptron(torch.cat([h, code], dim=-1))
+        return 5 * torch.cosine_similarity(query, t, dim=-1)
 
 
 # the case without a score is no case

@@ -1,16 +1,20 @@
-"""PyKEEN's cases on our models of unseen relations."""
+"""PyKEEN's cases on models of described entities and relations."""
 
 from collections.abc import MutableMapping
 from typing import Any
 
 import torch
+from pykeen.nn import Embedding
 
 from pykeen_mmkg.features import FeatureStore
+from pykeen_mmkg.models.two_tower import TwoTower
 from pykeen_mmkg.models.zero_shot.devise import DeViSE
 from pykeen_mmkg.models.zero_shot.mre import MRE
 from pykeen_mmkg.models.zero_shot.relevidence import RelEvidence
 from pykeen_mmkg.models.zero_shot.textonly import TextOnly
 from pykeen_mmkg.models.zero_shot.zsgan import ZSGAN
+from pykeen_mmkg.nn.feature import FeatureRepresentation
+from pykeen_mmkg.nn.zero_shot.consolidator import AlignedRepresentation, SampledRGCNRepresentation
 from pykeen_mmkg.nn.zero_shot.generator import GeneratedRelationRepresentation
 from tests import cases
 
@@ -35,6 +39,12 @@ class _DescribedCase(cases.ModelTestCase):
 
     def _help_test_cli(self, args):
         self.skipTest("a command line cannot carry features in memory")
+
+
+class TwoTowerTests(_DescribedCase):
+    cls = TwoTower
+    # the scales of the relations, and the temperature
+    num_constant_init = 2
 
 
 class RelEvidenceTests(_DescribedCase):
@@ -83,6 +93,37 @@ class GeneratedRelationRepresentationTests(cases.RepresentationTestCase):
     cls = GeneratedRelationRepresentation
     kwargs = {"texts": torch.randn(7, 5), "seen": torch.arange(7) < 4, "shape": 3}
     max_id = 7
+
+
+class AlignedRepresentationTests(cases.RepresentationTestCase):
+    cls = AlignedRepresentation
+    max_id = 7
+    kwargs = {"structural": True}
+
+    def _pre_instantiation_hook(self, kwargs: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        kwargs = super()._pre_instantiation_hook(kwargs)
+        kwargs.pop("max_id")
+        generator = torch.manual_seed(0)
+        kwargs["parts"] = {
+            name: FeatureRepresentation(
+                features=torch.rand(7, dim, generator=generator), mask=torch.arange(7) != dim, shape=4
+            )
+            for name, dim in (("visual", 6), ("textual", 5))
+        }
+        return kwargs
+
+
+class SampledRGCNRepresentationTests(cases.RepresentationTestCase):
+    cls = SampledRGCNRepresentation
+    max_id = 7
+    kwargs = {"shape": 3, "num_bases": 2, "num_relations": 2}
+
+    def _pre_instantiation_hook(self, kwargs: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        kwargs = super()._pre_instantiation_hook(kwargs)
+        kwargs.pop("max_id")
+        kwargs["base"] = Embedding(max_id=7, shape=5)
+        kwargs["triples"] = torch.tensor([[0, 0, 1], [1, 1, 2], [4, 0, 0], [5, 1, 5]])
+        return kwargs
 
 
 del _DescribedCase
