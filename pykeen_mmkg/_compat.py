@@ -14,14 +14,25 @@ import torch
 from class_resolver import OptionalKwargs
 
 if TYPE_CHECKING:
+    from pykeen.evaluation.rank_based_evaluator import _iter_ranks as iter_ranks
     from pykeen.models.nbase import _NewAbstractModel as AbstractModel
 
-__all__ = ["HOOKS", "AbstractModel", "cdist_backward", "inductive_entities", "pipeline_without_loss", "tensor_version"]
+__all__ = [
+    "HOOKS",
+    "AbstractModel",
+    "cdist_backward",
+    "inductive_entities",
+    "iter_ranks",
+    "pipeline_without_loss",
+    "tensor_version",
+]
 
 #: name here -> (module, private name). PyKEEN 1.11.1 and main.
 _LATE: Mapping[str, tuple[str, str]] = {
     # the base of models that have no representations: delete once it has a public name
     "AbstractModel": ("pykeen.models.nbase", "_NewAbstractModel"),
+    # the ranks of a batch by side and type of rank: delete once it has a public name
+    "iter_ranks": ("pykeen.evaluation.rank_based_evaluator", "_iter_ranks"),
 }
 
 #: (module, class) -> methods. PyKEEN 1.11.1 and main; torch 2.4 to 2.13.

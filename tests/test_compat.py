@@ -36,11 +36,7 @@ def test_no_private_name_elsewhere(path: pathlib.Path) -> None:
             name = ast.unparse(node.value)
             if name.split(".")[0] in {"torch", "nn", "functional", "pykeen"}:
                 found.append(f"{name}.{node.attr}")
-    assert found == ALLOWED.get(path.name, [])
-
-
-#: what is still to be moved
-ALLOWED = {"protocols.py": ["_iter_ranks"]}
+    assert not found
 
 
 @pytest.mark.parametrize(

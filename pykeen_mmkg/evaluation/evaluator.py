@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 import numpy
 import torch
-from pykeen.evaluation.rank_based_evaluator import RankBasedEvaluator, _iter_ranks
+from pykeen.evaluation.rank_based_evaluator import RankBasedEvaluator
 from pykeen.models.base import Model
 from pykeen.typing import LABEL_HEAD, LABEL_TAIL, FloatTensor, MappedTriples, Target
 from tqdm.auto import tqdm
 
+from .._compat import iter_ranks
 from ..datasets.files import map_triples, read_triples
 from ..errors import EvaluationError
 from ..indexing import TargetIndex, query_columns
@@ -317,7 +318,7 @@ class ProtocolEvaluator(RankBasedEvaluator):
             beside[name] = inner.finalize()
         result = ProtocolMetricResults.from_ranks(
             metrics=self.metrics,
-            rank_and_candidates=list(_iter_ranks(ranks=self.ranks, num_candidates=self.num_candidates)),
+            rank_and_candidates=list(iter_ranks(ranks=self.ranks, num_candidates=self.num_candidates)),
         )
         assert isinstance(result, ProtocolMetricResults)
         result.annotate(self.name, self._table(), beside)
