@@ -4,13 +4,13 @@ Items without an image are often given a random vector, which then passes as a f
 not spread evenly over all directions: they share a mean, and much of their variance lies in few principal directions. A
 random vector knows nothing of these directions. That can be tested.
 
-*Rows that are plainly random* (normal, uniform, of any length). Take rows without their own
-mean and scaled to unit length. Split them at random into halves, and let V be the k leading principal directions of one
-half (about the origin), those with nine tenths of the energy, d/2 at most. For a row x of the other half, if its
-direction is uniform on the sphere in m dimensions, then |V'x|^2 / |x|^2 follows the Beta(k/2, (m - k)/2) distribution,
-whatever V is, since V was made without x. The p-value of a row is the upper tail: it is uniform on (0, 1) for a random
-row, and practically 0 for one that shares directions with others. A random number with a mean, such as uniform on
-(0, 1), only has another row mean, which was taken away.
+*Rows that are plainly random* (normal, uniform, of any length). Take rows without their own mean and scaled to unit
+length. Split them at random into halves, and let V be the k leading principal directions of one half (about the
+origin), those with nine tenths of the energy, d/2 at most. For a row x of the other half, if its direction is uniform
+on the sphere in m dimensions, then ``|V'x|^2 / |x|^2`` follows the Beta(k/2, (m - k)/2) distribution, whatever V is,
+since V was made without x. The p-value of a row is the upper tail: it is uniform on (0, 1) for a random row, and
+practically 0 for one that shares directions with others. A random number with a mean, such as uniform on (0, 1), only
+has another row mean, which was taken away.
 
 *Rows drawn to look right* (from the mean and deviation of each column of real features). The same test on what is left,
 after subtracting the mean and dividing by the deviation of each column of the other half. Real rows can fail it, as an

@@ -1,7 +1,7 @@
 """What any result on unseen relations has to beat: scorers that read no relation, or no more than its words.
 
-Each is a model of PyKEEN by name, as those of :mod:`.rules`; :func:`relation_baselines` ranks with all of
-them in one call. They read training triples only.
+Each is a model of PyKEEN by name, as those of :mod:`pykeen_mmkg.baselines.rules`; :func:`relation_baselines`
+ranks with all of them in one call. They read training triples only.
 """
 
 from collections.abc import Mapping

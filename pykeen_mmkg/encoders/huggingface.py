@@ -350,10 +350,7 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
 
 
 class CLIPEncoder(HuggingFaceEncoder):
-    """CLIP: both towers with their projections [radford2021]_.
-
-    .. [radford2021] Radford et al. (2021) Learning Transferable Visual Models From Natural Language Supervision. ICML.
-    """
+    """CLIP: both towers with their projections [radford2021]_."""
 
     default_model: ClassVar[str | None] = "openai/clip-vit-base-patch32"
 
@@ -369,10 +366,7 @@ class DualEncoder(CLIPEncoder):
 
 
 class SigLIPEncoder(HuggingFaceEncoder):
-    """SigLIP and SigLIP 2, trained on texts that were padded to the context length, and not masked [zhai2023]_.
-
-    .. [zhai2023] Zhai et al. (2023) Sigmoid Loss for Language Image Pre-Training. ICCV.
-    """
+    """SigLIP and SigLIP 2, trained on texts that were padded to the context length, and not masked [zhai2023]_."""
 
     default_model = "google/siglip-base-patch16-224"
     padding = "max_length"
@@ -389,11 +383,7 @@ class SigLIPEncoder(HuggingFaceEncoder):
 
 
 class BLIPEncoder(HuggingFaceEncoder):
-    """BLIP with its heads for image-text retrieval, which project into 256 dimensions [li2022]_.
-
-    .. [li2022] Li et al. (2022) BLIP: Bootstrapping Language-Image Pre-training for Unified Vision-Language
-        Understanding and Generation. ICML.
-    """
+    """BLIP with its heads for image-text retrieval, which project into 256 dimensions [li2022]_."""
 
     default_model = "Salesforce/blip-itm-base-coco"
     hint = "Use a BLIP checkpoint for retrieval, e.g., Salesforce/blip-itm-base-coco."

@@ -23,8 +23,6 @@ class PairEncoder(VisionLanguageEncoder):
     """A vision model and a text model side by side; their vectors live in different spaces.
 
     The default is the unimodal pair of the VL-KGE paper [efthymiou2026]_: ViT-B/16 and BERT.
-
-    .. [efthymiou2026] Efthymiou et al. (2026) VL-KGE: Vision-Language Models Meet Knowledge Graph Embeddings. WWW.
     """
 
     def __init__(

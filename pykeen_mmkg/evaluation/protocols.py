@@ -92,9 +92,6 @@ class ZSLCandidatesEvaluator(ProtocolEvaluator):
     differ in length, and hold for a relation or for an (entity, relation) pair. Only candidates are scored, where the
     model can do that.
 
-    .. [qin2020] Qin *et al.* (2020) `Generative Adversarial Zero-Shot Relational Learning for Knowledge Graphs
-       <https://doi.org/10.1609/aaai.v34i05.6392>`_
-
     ---
     name: Zero-Shot Candidates
     citation:

@@ -232,7 +232,7 @@ def cross_distance(x: FloatTensor, y: FloatTensor, p: int, power_norm: bool = Fa
 
     Equal rows of ``y`` are tied as in :func:`cross_dot`.
 
-    The 2-norm takes the matrix form $|x|^2 + |y|^2 - 2 x y^T$; pairs for which that loses digits are computed again
+    The 2-norm takes the matrix form $\|x\|^2 + \|y\|^2 - 2 x y^T$; pairs for which that loses digits are computed again
     from the difference of the vectors, cf. :data:`CANCELLATION`.
 
     :param x: shape: (n, d)

@@ -137,17 +137,14 @@ class Study:
 
             - ``base``: arguments of :func:`pykeen.pipeline.pipeline` that all variants share
             - ``variants``: row -> changes, merged into the base mapping by mapping. Beside arguments of the pipeline a
-            change may
-              say ``drop`` and ``shuffle`` (modalities, for models with the arguments ``modalities`` and
+              change may say ``drop`` and ``shuffle`` (modalities, for models with the arguments ``modalities`` and
               ``representation_kwargs``)
             - ``models`` and ``ablations``: name -> changes; each model with each ablation is a row, ``model, ablation``
             - ``baselines``: row -> arguments of the pipeline; of the base they share the data only, and they run once,
-            with the
-              first seed. Models without weights are not trained
+              with the first seed. Models without weights are not trained
             - ``seeds``: default ``[0, 1, 2]``
             - ``protocols``: names, or name -> ``protocol``, ``protocol_kwargs``, ``split`` and arguments of
-            ``evaluate``; default
-              ``[standard]``. The first one also serves early stopping
+              ``evaluate``; default ``[standard]``. The first one also serves early stopping
             - ``metrics``: default: MRR, Hits@1, @3, @10
             - ``reference``: the row that others are tested against; default: the first
             - ``name``: the title

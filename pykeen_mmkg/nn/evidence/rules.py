@@ -44,7 +44,7 @@ def _surprise(confidence: FloatTensor) -> FloatTensor:
 
 
 class LinkRules:
-    """Evidence from the links between head and candidate by other relations, see :mod:`.rules`."""
+    """Evidence from the links between head and candidate by other relations, see the module."""
 
     names = ("link",)
 
@@ -74,7 +74,7 @@ class LinkRules:
 
 
 class PathRules:
-    """Evidence from paths of two links, see :mod:`.rules`; nobody is evidence for itself.
+    """Evidence from paths of two links, see the module; nobody is evidence for itself.
 
     A path may also step to an entity with a similar text: that is the directed relation ``2 R``, written "~".
     """

@@ -48,9 +48,6 @@ class AlignedRepresentation(CachedRepresentation):
 
     :meth:`pop_loss` hands the weighted sum over. An entity without any modality is zero.
 
-    .. [he2022] He *et al.* (2022) `Masked Autoencoders Are Scalable Vision Learners
-       <https://arxiv.org/abs/2111.06377>`_
-
     ---
     name: Aligned Modalities
     citation:

@@ -22,9 +22,6 @@ class SpectralLinear(nn.Linear):
 
     The greatest singular value is followed by one power iteration a step [miyato2018]_. The parametrization of torch
     does the same, but a model that has one cannot be pickled, as PyKEEN's pipeline does.
-
-    .. [miyato2018] Miyato *et al.* (2018) `Spectral Normalization for Generative Adversarial Networks
-       <https://arxiv.org/abs/1802.05957>`_
     """
 
     left: FloatTensor
@@ -225,9 +222,6 @@ class GenerativeLearner(SelfTrained):
 
     With ``adversarial=False`` only the pivot, the last term, is left, which is a regression from texts to vectors. The
     formulas are those of ZSGAN [qin2020]_ and MRE [cai2024]_.
-
-    .. [cai2024] Cai *et al.* (2024) `Zero-Shot Relational Learning for Multimodal Knowledge Graphs
-       <https://arxiv.org/abs/2404.06220>`_
     """
 
     noise: FloatTensor

@@ -45,9 +45,6 @@ class PairExtractor(nn.Module):
 
     The vectors of entities are frozen, and so are the neighbours, at most 50 of each entity, out of training triples.
     The first map is applied to the halves of head and tail separately, so that a query needs each half once.
-
-    .. [qin2020] Qin *et al.* (2020) `Generative Adversarial Zero-Shot Relational Learning for Knowledge Graphs
-       <https://arxiv.org/abs/2001.02332>`_
     """
 
     neighbors: LongTensor
