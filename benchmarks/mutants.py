@@ -75,6 +75,9 @@ BINARY: dict[type, type] = {
     ast.BitOr: ast.BitAnd,
     ast.BitXor: ast.BitOr,
 }
+#: arguments that no test on a CPU can tell from their default, or that only guard what is checked before
+UNTOLD = {"device", "location", "strict"}
+
 #: methods without which the tensor itself is left
 # fmt: off
 UNWRAP = {
@@ -129,7 +132,7 @@ def _alternatives(node: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
             yield "always the second", orelse
         case ast.Call(func=func, keywords=keywords):
             for i, keyword in enumerate(keywords):
-                if keyword.arg is not None:
+                if keyword.arg is not None and keyword.arg not in UNTOLD:
                     changed = copy.deepcopy(node)
                     del changed.keywords[i]
                     yield f"without {keyword.arg}=", changed
@@ -168,6 +171,8 @@ def _places(node: ast.AST, where: str = "") -> Iterator[tuple[str, ast.AST, str,
             if not isinstance(child, ast.AST) or (
                 isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
             ):
+                continue
+            if isinstance(node, ast.keyword) and node.arg in UNTOLD:
                 continue
             if isinstance(child, ast.Assert | ast.Import | ast.ImportFrom | ast.JoinedStr):
                 continue

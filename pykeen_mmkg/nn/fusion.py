@@ -39,7 +39,7 @@ def masked_softmax(scores: FloatTensor, mask: BoolTensor | None, dim: int = -1) 
     """Normalise scores over those entries that the mask leaves in.
 
     :param scores: shape: ``(*b, M)``, the scores; any other dimension than the last can be named with `dim`
-    :param mask: broadcastable to `scores`; False = leave out. ``None`` means that nothing is left out
+    :param mask: broadcastable with `scores`; False = leave out. ``None`` means that nothing is left out
     :param dim: the dimension over which the weights sum to one
     :returns: the weights, of the shape of `scores`; exactly zero where the mask is False, all zero where it is False
         throughout. Neither value nor gradient is ever NaN for finite scores.
@@ -215,7 +215,6 @@ class AverageFusion(Fusion):
         if form not in {"uneven", "dense", "masked"}:
             raise MultimodalError(f"Unknown form {form!r} of the average; choose one of uneven, dense, masked.")
         self.form = form
-        self.structural = structural
         self.always = [i for i, name in enumerate(self.modalities) if form == "uneven" and name == structural]
 
     def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
@@ -321,8 +320,7 @@ class WeightedFusion(Fusion):
         nn.init.zeros_(self.logits)
 
     def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
-        logits = self.logits if mask is None else self.logits.expand(mask.shape)
-        return _weighted_sum(xs, masked_softmax(logits, mask))
+        return _weighted_sum(xs, masked_softmax(self.logits, mask))
 
 
 @parse_docdata

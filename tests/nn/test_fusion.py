@@ -190,6 +190,67 @@ def test_dimension_without_building(kind: str) -> None:
         fused_dim("mean", None, 2, 5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [torch.double, torch.bfloat16])
+def test_precision(kind: str, dtype: torch.dtype) -> None:
+    """The result has the precision of the inputs, with and without a mask."""
+    fusion = build(kind, NAMES, 3).to(dtype)
+    xs, mask = [torch.randn(5, 3, dtype=dtype) for _ in NAMES], torch.rand(5, 4) < 0.5
+    assert fusion(xs).dtype == fusion(xs, mask).dtype == dtype
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_coefficients(kind: str) -> None:
+    """What is a weighted sum without learned weights says its weights."""
+    torch.manual_seed(0)
+    fusion = build(kind, NAMES, 3)
+    xs, mask = [torch.randn(9, 3) for _ in NAMES], torch.rand(9, 4) < 0.5
+    coefficients = fusion.coefficients(mask)
+    assert (coefficients is None) == (kind in {"concat", "weighted", "gated", "attention"})
+    if coefficients is not None:
+        assert coefficients.dtype == torch.get_default_dtype() and not coefficients[~mask].any()
+        expected = sum(coefficients[:, i, None] * x for i, x in enumerate(xs))
+        torch.testing.assert_close(fusion(xs, mask), expected)
+
+
+def test_which_modality_is_structural() -> None:
+    """The uneven form counts the structural one by its name, which can be said."""
+    fusion = AverageFusion(["visual", "mine"], 1, structural="mine")
+    mask = torch.tensor([[True, False]])
+    assert fusion([torch.ones(1, 1), torch.ones(1, 1)], mask).item() == 0.5
+    for form in ("masked", "dense"):
+        other = AverageFusion(["visual", "mine"], 1, form=form, structural="mine")
+        assert other([torch.ones(1, 1), torch.ones(1, 1)], mask).item() == {"masked": 1.0, "dense": 0.5}[form]
+
+
+@pytest.mark.parametrize("kind", ["gated", "attention"])
+def test_hidden_layer(kind: str) -> None:
+    """64 wide unless said otherwise, drawn anew at a reset, with biases of zero."""
+    torch.manual_seed(0)
+    fusion = make_fusion(kind, None, modalities=NAMES, dim=5)
+    layer = fusion.hidden if kind == "gated" else fusion.key
+    assert layer.out_features == 64
+    assert make_fusion(kind, {"hidden_dim": 7}, modalities=NAMES, dim=5).reset_parameters() is None
+    with torch.no_grad():
+        for parameter in fusion.parameters():
+            parameter.fill_(7.0)
+    fusion.reset_parameters()
+    bound = (6 / (layer.in_features + 64)) ** 0.5
+    assert 0.9 * bound < layer.weight.abs().max() <= bound
+    assert all(not p.any() for p in fusion.parameters() if p is not layer.weight)
+
+
+def test_one_modality() -> None:
+    """A fusion of one thing, by a string or a list, and the default."""
+    fusion = make_fusion(None, None, modalities=["visual"], dim=3)
+    assert type(fusion) is AverageFusion and fusion.form == "uneven"
+    assert fusion.output_shape([(2, 3)]) == (2, 3)
+    assert SumFusion("visual", 3).modalities == ("visual",)
+    assert ConcatFusion(["visual", "textual"], 3).output_shape([(2, 3), (2, 3)]) == (2, 6)
+    with pytest.raises(MultimodalError, match="got 2 inputs"):
+        fusion.output_shape([(2, 3), (2, 3)])
+
+
 def test_extreme_scores() -> None:
     """Scores that overflow an exponential, beside a masked one that is higher still."""
     scores = torch.tensor([[1000.0, 2000.0, -1e30], [1e30, 0.0, 0.0]], requires_grad=True)
@@ -224,6 +285,8 @@ def test_resolver() -> None:
         (("sum", None, [], 3), "at least one"),
         ((SumFusion(["visual"], 3), None, ["visual"], 4), "dimension 3"),
         ((SumFusion(["visual"], 3), None, ["textual"], 3), "visual"),
+        # an instance takes its inputs in the order of its own modalities
+        ((SumFusion(["visual", "textual"], 3), None, ["textual", "visual"], 3), "visual"),
         ((WeightedFusion(["visual", "textual"], 3), None, ["textual", "visual"], 3), r"\['visual', 'textual'\]"),
     ],
 )

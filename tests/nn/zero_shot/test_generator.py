@@ -7,6 +7,7 @@ import pytest
 import torch
 from pykeen.datasets import Nations
 from pykeen.models import DistMult, ERModel
+from pykeen.nn import Embedding
 from pykeen.training import SLCWATrainingLoop
 
 from pykeen_mmkg.errors import DataError, MultimodalError
@@ -16,6 +17,7 @@ from pykeen_mmkg.nn.zero_shot.generator import (
     GenerativeLearner,
     Generator,
     Real,
+    SelfTrained,
     SpectralLinear,
 )
 
@@ -76,54 +78,6 @@ def test_losses_are_their_formulas() -> None:
         realness, hinge = critic.judge(x, own[:, 0], other[:, 0], 5.0)
         assert float(hinge.mean()) == pytest.approx(total / 6, abs=1e-5)
         assert torch.allclose(realness, critic(x), atol=1e-6)
-
-
-def _adversaries() -> tuple[GenerativeLearner, Critic, Real]:
-    """A learner without noise whose spectral norms stand still, and something to imitate."""
-    torch.manual_seed(0)
-    learner = GenerativeLearner(TEXT, DIM, noise_dim=0, critic_steps=0, pivot=3.0, margin=5.0).eval()
-    assert learner.critic is not None
-    real = Real(torch.randn(3, 4, DIM), torch.randn(3, DIM), torch.randn(3, TEXT), torch.randn(3, DIM))
-    return learner, learner.critic, real
-
-
-def _hinge(critic: Critic, x: torch.Tensor, real: Real) -> torch.Tensor:
-    own, other = critic.features(real.centroids)[:, None], critic.features(real.others)[:, None]
-    m = critic.features(x)
-    return (5 - (m * own).sum(-1) + (m * other).sum(-1)).clamp(min=0).mean()
-
-
-def test_loss_of_the_critic() -> None:
-    """-E D(x) + E D(G) + the mean of both hinges + 10 E (|grad D| - 1)^2, the gradient one point at a time."""
-    learner, critic, real = _adversaries()
-    assert real.samples is not None
-    torch.manual_seed(7)
-    loss = learner._critic_loss(critic, real)
-    torch.manual_seed(7)
-    share = torch.rand(3, 4, 1)
-    fake = learner.generator(real.texts).detach().expand(3, 4, DIM)
-    penalty = 0.0
-    for i in range(3):
-        for j in range(4):
-            point = (share[i, j] * real.samples[i, j] + (1 - share[i, j]) * fake[i, j]).requires_grad_()
-            (gradient,) = torch.autograd.grad(critic(point), point)
-            penalty += (float(gradient.square().sum()) ** 0.5 - 1) ** 2 / 12
-    expected = critic(fake).mean() - critic(real.samples).mean() + 10 * penalty
-    expected = expected + (_hinge(critic, real.samples, real) + _hinge(critic, fake, real)) / 2
-    assert penalty > 0.01
-    assert float(loss) == pytest.approx(float(expected), rel=1e-4)
-
-
-def test_loss_of_the_generator() -> None:
-    """-E D(G) + hinge(G) + 3 |E G - c|, and a step goes down: what is generated gets more real."""
-    learner, critic, real = _adversaries()
-    with torch.no_grad():
-        fake = learner.generator(real.texts)
-        pivot = sum(float((fake[i].mean(0) - real.centroids[i]).square().sum()) ** 0.5 for i in range(3)) / 3
-        expected = -critic(fake).mean() + _hinge(critic, fake, real) + 3 * pivot
-    losses = [learner.learn(lambda samples: real, 4) for _ in range(50)]
-    assert losses[0] == pytest.approx(float(expected), rel=1e-4)
-    assert losses[-1] < losses[0]
 
 
 def test_spectral_norms() -> None:
@@ -214,3 +168,271 @@ def test_generated_vectors_are_their_formula() -> None:
         assert made.shape == (2, 5 if noise_dim else 1, DIM)
         both = torch.cat([noise, texts[:, None].expand(2, 5, TEXT)], dim=-1)
         assert torch.allclose(made.expand(2, 5, DIM), generator.norm(generator.maps(both)), atol=1e-5)
+
+
+def _batch(b: int = 3, n: int = 4) -> Real:
+    return Real(torch.randn(b, n, DIM), torch.randn(b, DIM), torch.randn(b, TEXT), torch.randn(b, DIM))
+
+
+def _hinge(critic: Critic, x: torch.Tensor, own: torch.Tensor, other: torch.Tensor, margin: float) -> torch.Tensor:
+    m, a, b = critic.features(x), critic.features(own), critic.features(other)
+    return (margin - m @ a + m @ b).clamp(min=0)
+
+
+@pytest.mark.parametrize("penalty", [7.0, 0.0])
+def test_the_two_players_descend_their_losses(penalty: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The losses of discriminator and generator with their gradients, sample by sample, and who asks for what."""
+    torch.manual_seed(0)
+    b, n, margin = 3, 4, 1.5
+    options = dict(noise_dim=3, pivot=2.0, margin=margin, gradient_penalty=penalty, critic_steps=2, lr=0.3)
+    learner = GenerativeLearner(TEXT, DIM, **options).eval()
+    critic, generator, batch = learner.critic, learner.generator, _batch(b, n)
+    asked, steps = [], []
+
+    def draw(samples: bool) -> Real:
+        asked.append(samples)
+        return batch if samples else batch._replace(samples=None)
+
+    monkeypatch.setattr(learner, "descend", lambda optimizer, loss: steps.append((optimizer, loss)))
+    torch.manual_seed(5)
+    returned = learner.learn(draw, n)
+    assert asked == [True, True, False] and len(steps) == 3
+    torch.manual_seed(5)
+    for optimizer, loss in steps[:2]:
+        fake = generator(batch.texts, torch.randn(b, n, 3)).detach()
+        share = torch.rand(b, n, 1) if penalty else torch.zeros(b, n, 1)
+        expected = torch.zeros(())
+        for i in range(b):
+            for j in range(n):
+                x, made = batch.samples[i, j], fake[i, j]
+                expected = expected + critic(made) - critic(x)
+                for vector in (x, made):
+                    expected = expected + _hinge(critic, vector, batch.centroids[i], batch.others[i], margin) / 2
+                between = (share[i, j] * x + (1 - share[i, j]) * made).requires_grad_()
+                (slope,) = torch.autograd.grad(critic(between), between, create_graph=True)
+                expected = expected + penalty * (slope.square().sum().sqrt() - 1) ** 2
+        _check_step(loss, expected / (b * n), optimizer, critic)
+    optimizer, loss = steps[2]
+    fake = generator(batch.texts, torch.randn(b, n, 3))
+    expected = torch.zeros(())
+    for i in range(b):
+        expected = expected + 2.0 * (fake[i].mean(0) - batch.centroids[i]).square().sum().sqrt() / b
+        for j in range(n):
+            hinge = _hinge(critic, fake[i, j], batch.centroids[i], batch.others[i], margin)
+            expected = expected + (hinge - critic(fake[i, j])) / (b * n)
+    _check_step(loss, expected, optimizer, generator)
+    assert returned == pytest.approx(float(expected.detach()), abs=1e-5)
+
+
+def _check_step(loss: torch.Tensor, expected: torch.Tensor, optimizer, module: torch.nn.Module) -> None:
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+    (group,) = optimizer.param_groups
+    assert {id(p) for p in group["params"]} == {id(p) for p in module.parameters()}
+    assert (group["lr"], group["betas"]) == (0.3, (0.5, 0.9))
+    gradients = (torch.autograd.grad(x, list(module.parameters()), allow_unused=True) for x in (loss, expected))
+    for actual, by_hand in zip(*gradients, strict=True):
+        if by_hand is None:
+            assert actual is None or not actual.any()
+        else:
+            torch.testing.assert_close(actual, by_hand, rtol=1e-3, atol=1e-4)
+
+
+def test_without_noise_and_without_a_critic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sample, and the pivot alone: a regression."""
+    torch.manual_seed(0)
+    learner = GenerativeLearner(TEXT, DIM, noise_dim=0, adversarial=False).eval()
+    assert learner.critic is None and learner.sample(torch.randn(2, TEXT)).shape == (2, 1, DIM)
+    batch = _batch()._replace(samples=None)
+    loss = learner.learn(lambda samples: batch, 4)
+    other = GenerativeLearner(TEXT, DIM, noise_dim=0, adversarial=False).eval()
+    assert loss > 0 and other.pivot == 3.0
+    torch.manual_seed(0)
+    again = GenerativeLearner(TEXT, DIM, noise_dim=0, adversarial=False).eval()
+    made = again.generator(batch.texts)[:, 0]
+    assert loss == pytest.approx(3 * float((made - batch.centroids).norm(dim=-1).mean()), abs=1e-5)
+
+
+def test_defaults_are_those_of_the_papers() -> None:
+    """Noise of 15 dimensions, 20 samples, a margin of 5, a gradient penalty of 10, a pivot of 3, a rate of 1e-4."""
+    learner = GenerativeLearner(TEXT, DIM)
+    assert learner.noise.shape == (20, 15) and learner.generator.noise_dim == 15
+    assert learner.noise.std() == pytest.approx(0.1, abs=0.01)
+    assert (learner.margin, learner.gradient_penalty, learner.pivot, learner.lr) == (5.0, 10.0, 3.0, 1e-4)
+    assert learner.critic_steps == 1
+    assert all(isinstance(layer, SpectralLinear) for layer in learner.generator.maps)
+    assert isinstance(learner.generator.norm, torch.nn.LayerNorm)
+    assert not learner.state_dict().keys() & {"noise"}
+    texts = torch.randn(2, TEXT)
+    learner.eval()
+    torch.testing.assert_close(learner.sample(texts), learner.generator(texts, learner.noise))
+    # what imitates trained vectors is plain: of any scale, by regression
+    plain = _representation().learner
+    assert not any(isinstance(layer, SpectralLinear) for layer in plain.generator.maps)
+    assert isinstance(plain.generator.norm, torch.nn.Identity) and plain.critic is None and plain.lr == 1e-3
+    generator = Generator(TEXT, DIM)
+    assert generator.noise_dim == 15 and isinstance(generator.norm, torch.nn.LayerNorm)
+    assert [type(layer) for layer in generator.maps] == [SpectralLinear] * 3
+
+
+class Counter(SelfTrained):
+    """A parameter that counts its own steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x = torch.nn.Parameter(torch.zeros(1))
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def own_step(self) -> float:
+        assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+        loss = (self.x - 1).square().sum()
+        self.descend(self.optimizer("x", self.parameters(), 0.1, (0.9, 0.999)), loss)
+        return float(loss.detach())
+
+
+def test_when_it_trains_itself() -> None:
+    """In training, unless a loop of two phases switches it off, and not by the call that ends a reset."""
+    module = Counter()
+    module.post_parameter_update()
+    assert module.x.item() == pytest.approx(0.1)  # Adam's first step is its learning rate
+    assert not module.unused.any()
+    module.eval().post_parameter_update()
+    module.train().joint = False
+    module.post_parameter_update()
+    assert module.x.item() == pytest.approx(0.1)
+    module.joint = True
+    with torch.inference_mode():
+        module.post_parameter_update()
+    second = module.x.item()
+    assert second == pytest.approx(0.2, abs=0.01)
+    state = copy.deepcopy(module.state_dict())
+    module.forget()
+    assert module.get_extra_state() == {}
+    module.post_parameter_update()
+    assert module.x.item() == second
+    module.post_parameter_update()
+    assert module.x.item() == pytest.approx(second + 0.1)  # its optimizer has no memory
+    # a state that was loaded and never used can be saved again, and is forgotten, too
+    other = Counter()
+    other.post_parameter_update()
+    other.load_state_dict(state)
+    assert other.get_extra_state()["x"]["state"][0]["step"] == 2
+    other.post_parameter_update()
+    assert other.get_extra_state()["x"]["state"][0]["step"] == 3
+    other.load_state_dict(state)
+    other.forget()
+    assert other.get_extra_state() == {}
+    with pytest.raises(NotImplementedError):
+        SelfTrained().own_step()
+
+
+def test_what_is_real(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen relations only, the trained vector of each with noise, and another relation's."""
+    x = _representation(batch_size=5, num_real=400, spread=0.2)
+    drawn = []
+    monkeypatch.setattr(x.learner, "learn", lambda draw, n: drawn.append((draw(True), draw(False), n)) or 7.0)
+    vectors = x.base(torch.arange(R)).detach()
+    others = set()
+    for _ in range(60):
+        assert x.own_step() == 7.0
+        real, bare, n = drawn.pop()
+        assert n == 400 and bare.samples is None and real.samples.shape == (5, 400, DIM)
+        for part in (real, bare):
+            own = [(vectors == row).all(-1).nonzero().item() for row in part.centroids]
+            other = [(vectors == row).all(-1).nonzero().item() for row in part.others]
+            assert len(set(own)) == 5 and {*own, *other} <= set(range(7))
+            assert all(a != b for a, b in zip(own, other, strict=True))
+            others |= set(zip(own, other, strict=True))
+            assert torch.equal(part.texts, x.texts[own])
+        shift = real.samples - real.centroids[:, None]
+        torch.testing.assert_close(shift.mean(), torch.zeros(()), atol=0.02, rtol=0)
+        torch.testing.assert_close(shift.std(), 0.2 * real.centroids.std(), rtol=0.1, atol=0)
+    assert len(others) == 7 * 6
+    whole = _representation()
+    assert (whole.batch_size, whole.num_real, whole.spread) == (32, 8, 0.05)
+
+
+def test_complex_vectors() -> None:
+    """Real and imaginary parts are generated side by side, and one index gives one vector."""
+    base = Embedding(max_id=R, shape=DIM, dtype=torch.cfloat)
+    x = GeneratedRelationRepresentation(texts=torch.randn(R, TEXT), seen=torch.arange(R) < 7, base=base).eval()
+    assert x.shape == (DIM,)
+    with torch.no_grad():
+        made = x.learner.sample(x.texts[7:]).mean(1)
+        assert made.shape == (3, 2 * DIM)
+        torch.testing.assert_close(x(torch.arange(7, R)), torch.complex(made[:, ::2], made[:, 1::2]))
+        assert torch.equal(x(torch.arange(7)), base(torch.arange(7)))
+        for relation in (3, 8):
+            torch.testing.assert_close(x(torch.tensor(relation)), x(None)[relation])
+    flat = x._flat(torch.arange(2))
+    torch.testing.assert_close(flat, torch.view_as_real(base(torch.arange(2))).flatten(1))
+
+
+def test_vectors_of_more_dimensions() -> None:
+    """A matrix for each relation, as some interactions want."""
+    seen = torch.arange(R) < 7
+    x = GeneratedRelationRepresentation(texts=torch.randn(R, TEXT), seen=seen, shape=(2, 3)).eval()
+    with torch.no_grad():
+        assert x(torch.tensor([[0, 9]])).shape == (1, 2, 2, 3)
+        torch.testing.assert_close(x(torch.tensor([9]))[0].flatten(), x.learner.sample(x.texts[9:]).mean(1)[0])
+
+
+def test_no_gradient_through_what_is_generated() -> None:
+    """The loop's optimizer trains the vectors of seen relations, and nothing else."""
+    x = _representation()
+    x(torch.tensor([2, 8])).sum().backward()
+    gradient = x.base._embeddings.weight.grad
+    assert gradient[2].eq(1).all() and gradient.count_nonzero() == DIM
+    assert all(p.grad is None for p in x.learner.parameters())
+
+
+def test_added_relations_and_state() -> None:
+    """They are numbered on, have generated vectors, and come back with the state; texts are no weights."""
+    x = _representation().eval()
+    before = x(None).detach()
+    texts = torch.randn(2, TEXT)
+    assert [x.add(text) for text in texts] == [R, R + 1] and x.max_id == R + 2
+    with torch.no_grad():
+        table = x(None)
+        torch.testing.assert_close(table[:R], before)
+        torch.testing.assert_close(table[R:], x.learner.sample(texts).mean(1))
+        assert torch.equal(x(torch.tensor([1])), table[1:2])
+    state = copy.deepcopy(x.state_dict())
+    assert not state.keys() & {"texts", "seen"}
+    for other in (_representation(), copy.deepcopy(x)):
+        other.load_state_dict(state)
+        assert other.max_id == R + 2 and torch.equal(other.texts, x.texts) and torch.equal(other.seen, x.seen)
+        with torch.no_grad():
+            torch.testing.assert_close(other.eval()(None), table)
+    assert _representation().get_extra_state()["texts"].shape == (0, TEXT)
+
+
+def test_reset() -> None:
+    """Everything that is trained is drawn anew, and the optimizers forget."""
+    x = _representation(learner_kwargs={"adversarial": True, "spectral": True, "normalize": True})
+    for _ in range(2):
+        x.own_step()
+    assert x.learner.get_extra_state().keys() == {"critic", "generator"}
+    with torch.no_grad():
+        for p in x.parameters():
+            p.fill_(7)
+    x.reset_parameters()
+    assert all(not (p == 7).any() for p in x.parameters())
+    assert x.learner.get_extra_state() == {}
+
+
+def test_bases() -> None:
+    """A name, an instance or the default; of the same number and shape."""
+    options = dict(texts=torch.randn(R, TEXT), seen=torch.arange(R) < 7)
+    x = GeneratedRelationRepresentation(base="embedding", base_kwargs={"shape": 3, "trainable": False}, **options)
+    assert x.shape == (3,) and not x.base._embeddings.weight.requires_grad
+    assert GeneratedRelationRepresentation(max_id=R, shape=DIM, **options).base.shape == (DIM,)
+    for base in (Embedding(max_id=R + 1, shape=DIM), Embedding(max_id=R, shape=DIM + 1)):
+        with pytest.raises(DataError, match="base has"):
+            GeneratedRelationRepresentation(shape=DIM, base=base, **options)
+    for wrong in ({"max_id": R + 1}, {"texts": torch.randn(R)}, {"seen": None}):
+        with pytest.raises(DataError, match="do not fit|needs `texts`"):
+            GeneratedRelationRepresentation(shape=DIM, **{**options, **wrong})
+    two = GeneratedRelationRepresentation(shape=DIM, texts=torch.randn(3, TEXT), seen=torch.tensor([1, 0, 1]))
+    assert two.own_step() > 0
+    GenerativeLearner(TEXT, DIM, adversarial=False, pivot=0.5)
+    GenerativeLearner(TEXT, DIM, adversarial=True, pivot=0.0)
