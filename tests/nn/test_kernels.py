@@ -1,5 +1,8 @@
 """The kernels against the plain statement of what they compute."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -51,6 +54,33 @@ def test_gradients(p: int, power_norm: bool) -> None:
     assert torch.autograd.gradcheck(lambda x, y: kernels.pair_dot(x, y, rows, cols), (x, y))
 
 
+@pytest.mark.parametrize("numbers", [1, 3, 12, 13])
+@pytest.mark.parametrize("p", [1, 2])
+def test_blocks(numbers: int, p: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Differences are formed in blocks of whole rows, of which the last may be shorter."""
+    monkeypatch.setattr(kernels, "CPU_BLOCK", numbers)
+    torch.manual_seed(0)
+    x, y = (torch.randn(n, 3, dtype=torch.double, requires_grad=True) for n in (4, 6))
+    rows, cols = _pairs(10, 4, 6)
+    sizes = [part.stop - part.start for part, _ in kernels._differences(x.detach(), y.detach(), rows, cols)]
+    most = max(1, numbers // 3)
+    assert sizes == [most] * (10 // most) + [10 % most] * bool(10 % most)
+    distance = kernels.pair_distance(x, y, rows, cols, p)
+    torch.testing.assert_close(distance, _reference(x[rows], y[cols], p, False))
+    assert torch.autograd.gradcheck(lambda x, y: kernels.pair_distance(x, y, rows, cols, p), (x, y))
+
+
+def test_norms_are_not_raised_unless_asked_for() -> None:
+    """The power is an option."""
+    torch.manual_seed(0)
+    x, y = torch.randn(3, 4, dtype=torch.double), torch.randn(3, 4, dtype=torch.double)
+    index, expected = torch.arange(3), (x - y).square().sum(-1).sqrt()
+    torch.testing.assert_close(kernels.pair_distance(x, y, index, index, p=2), expected)
+    torch.testing.assert_close(kernels.pair_euclidean(x, y, index, index), expected)
+    torch.testing.assert_close(kernels.cross_distance(x, y, p=2).diagonal(), expected)
+    torch.testing.assert_close(kernels.cross_distance(x[:1], y, p=2, power_norm=True)[0, 0], expected[0] ** 2)
+
+
 @pytest.mark.parametrize("k", [0, 1, 40])
 def test_sparse_way_of_dot_products(k: int) -> None:
     """Few pairs of many rows, listed more than once, are no dense product."""
@@ -71,9 +101,10 @@ def test_only_one_gradient() -> None:
     assert torch.autograd.gradcheck(lambda y: kernels.cross_distance(x, y, p=1), (y,))
 
 
-def test_zero_distance() -> None:
-    """Equal vectors have the distance zero, exactly, and a gradient of zero, as with torch's norm."""
-    x = torch.randn(3, 8, requires_grad=True)
+@pytest.mark.parametrize("scale", [1.0, 0.0])
+def test_zero_distance(scale: float) -> None:
+    """Equal vectors, also zeros, have the distance zero, exactly, and a gradient of zero, as with torch's norm."""
+    x = (scale * torch.randn(3, 8)).requires_grad_()
     index = torch.arange(3)
     for function in (
         lambda x, y: kernels.cross_distance(x, y, p=2).diagonal(),
@@ -140,13 +171,25 @@ def test_low_precision_products_do_not_reach_distances() -> None:
     torch.set_float32_matmul_precision("medium")
     try:
         torch.testing.assert_close(kernels.cross_distance(x, y, p=2), exact)
+        torch.testing.assert_close(kernels.cross_distance(x, y, p=2, power_norm=True), exact**2)
+        assert kernels.cross_distance(x.half(), y.half(), p=2).dtype == torch.half
     finally:
         torch.set_float32_matmul_precision(before)
 
 
-def test_no_warning_about_sparse_tensors(recwarn: pytest.WarningsRecorder) -> None:
-    """torch's note on the beta state of CSR tensors is not the user's business."""
-    x = torch.randn(3, 4, requires_grad=True)
-    rows, cols = _pairs(9, 3, 3)
-    kernels.pair_dot(x, x, rows, cols).sum().backward()
-    assert not [w for w in recwarn if "parse" in str(w.message)]
+FIRST_CALL = """
+import warnings, torch
+from pykeen_mmkg.nn import kernels
+x, index = torch.randn(9, 4, requires_grad=True), torch.arange(9)
+assert kernels.DENSE_BELOW * len(index) < 81, "the sparse way"
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    kernels.pair_dot(x, x, index, index).sum().backward()
+print(*(warning.message for warning in caught))
+"""
+
+
+def test_no_warning_about_sparse_tensors() -> None:
+    """torch's note on the beta state of CSR tensors, which comes at a process's first, is not the user's business."""
+    process = subprocess.run([sys.executable, "-c", FIRST_CALL], capture_output=True, text=True, check=True)
+    assert not process.stdout.strip()
