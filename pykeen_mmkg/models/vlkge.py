@@ -4,7 +4,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import torch
 from class_resolver import OptionalKwargs
 from docdata import parse_docdata
 from pykeen.losses import Loss, SoftplusLoss
@@ -19,7 +18,7 @@ from torch import nn
 
 from ..datasets.tables import Kind
 from ..errors import MultimodalError
-from ..indexing import seen_entities
+from ..indexing import seen_entities, seen_relations
 from ..modalities import STRUCTURAL, TEXTUAL, VISUAL, ModalitySources, labels_of
 from ..nn.fusion import fused_dim
 from ..nn.interaction import VLDistMultInteraction, VLRotatEInteraction, fast_interaction
@@ -161,17 +160,6 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
         )
 
 
-def _seen_relations(triples_factory: CoreTriplesFactory) -> BoolTensor:
-    """Return which relations occur in a factory's triples, shape ``(num_relations,)``, inverse ones with theirs."""
-    seen = torch.zeros(triples_factory.num_relations, dtype=torch.bool)
-    relations = triples_factory.mapped_triples[:, 1].unique()
-    if triples_factory.create_inverse_triples:
-        seen[2 * relations] = seen[2 * relations + 1] = True
-    else:
-        seen[relations] = True
-    return seen
-
-
 class _Parts:
     """Builds the representations of entities and relations from their sources."""
 
@@ -273,7 +261,7 @@ class _Parts:
         self, shape: Shape, names: Sequence[str], interaction: Interaction, options: OptionalKwargs
     ) -> Representation:
         """Return the representation of the relations for one shape of the interaction."""
-        seen = _seen_relations(self.factory)
+        seen = seen_relations(self.factory)
         if names == [STRUCTURAL]:
             options = {**self.regularizer, **(options or {})}
             try:

@@ -13,8 +13,10 @@ from torch import nn
 
 from ..._compat import AbstractModel
 from ...errors import DataError, MultimodalError
+from ...indexing import bounded_slices
 from ...modalities import TEXTUAL, ModalitySources, labels_of
-from ...nn.zero_shot.evidence import EVIDENCE, EvidenceGraph, PairEvidence, nearest_texts, score_grid
+from ...nn.zero_shot.evidence import EVIDENCE, PairEvidence, score_grid
+from ...nn.zero_shot.graph import EvidenceGraph, nearest_texts
 from ...nn.zero_shot.words import WordOverlap
 from ..loss import OwnLossMixin
 from .descriptions import DescribedRelationsMixin, centered
@@ -166,17 +168,12 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, AbstractModel):
 
     def _chunks(self, heads: LongTensor, query: LongTensor, tails: LongTensor) -> Iterator[slice]:
         """Cut the triples, sorted by query, so that a chunk has a bounded number of links."""
-        pointer = self.scorer.graph.pointer
-        wide = 8 * self.scorer.graph.num_relations
-        cost = pointer[tails + 1] - pointer[tails] + 8
+        graph = self.scorer.graph
+        links = graph.offsets.diff()
         fresh = torch.ones_like(query)
         fresh[1:] = (query[1:] != query[:-1]).long()
-        cost = cost + fresh * (wide + (pointer[heads + 1] - pointer[heads])[query])
-        part = cost.cumsum(0) // self.chunk_size
-        start = 0
-        for length in part.unique_consecutive(return_counts=True)[1].tolist():
-            yield slice(start, start + length)
-            start += length
+        cost = links[tails] + 8 + fresh * (8 * graph.num_relations + links[heads])[query]
+        return bounded_slices(cost, self.chunk_size)
 
     def _inside(self, relations: LongTensor) -> LongTensor:
         """Return relations as the graph knows them: one that was added has no triple in it, and becomes -1."""
@@ -193,14 +190,14 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, AbstractModel):
     def _score(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> FloatTensor:
         """Score triples given by columns of the same shape ``(m,)``."""
         if not len(tails):
-            return self.scorer.damping.new_zeros(0)
+            return self.scorer.entities.new_zeros(0)
         pairs, query = torch.stack([heads, relations], dim=-1).unique(dim=0, return_inverse=True)
         inside = self._inside(pairs[:, 1])
         if self.training or torch.is_grad_enabled():
             return self._mean(pairs[:, 0], inside, self.described(pairs[:, 1]), query, tails)
         order = query.argsort(stable=True)
         query, tails = query[order], tails[order]
-        result = self.scorer.damping.new_empty(len(tails))
+        result = self.scorer.entities.new_empty(len(tails))
         for part in self._chunks(pairs[:, 0], query, tails):
             own, local = query[part].unique_consecutive(return_inverse=True)
             scores = self._mean(pairs[own, 0], inside[own], self.described(pairs[own, 1]), local, tails[part])
@@ -210,7 +207,7 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, AbstractModel):
     def _score_tails(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> FloatTensor:
         """Score the same tails for all queries."""
         if not len(heads) or not len(tails):
-            return self.scorer.damping.new_zeros(len(heads), len(tails))
+            return self.scorer.entities.new_zeros(len(heads), len(tails))
         pairs, inverse = torch.stack([relations, heads], dim=-1).unique(dim=0, return_inverse=True)
         relation, head = pairs.unbind(-1)
         # what is trained is kept for the gradients whatever the cuts, and the statistics are to be of whole batches

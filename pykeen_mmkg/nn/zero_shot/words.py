@@ -1,17 +1,15 @@
 """How far the name of one entity is mentioned in the text of another."""
 
-import re
-from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy
 import torch
 from pykeen.typing import FloatTensor, LongTensor
 from scipy import sparse
+from sklearn.feature_extraction.text import CountVectorizer
 
 __all__ = ["WordOverlap"]
-
-_WORD = re.compile(r"\w+")
 
 
 class WordOverlap:
@@ -32,26 +30,18 @@ class WordOverlap:
         :param names: the names of the entities, in the order of their ids
         :param descriptions: their descriptions
         """
-        in_name = [set(_WORD.findall((name or "").lower())) for name in names]
-        in_text = [
-            words | set(_WORD.findall((text or "").lower())) for words, text in zip(in_name, descriptions, strict=True)
-        ]
-        frequency = Counter(word for words in in_text for word in words)
-        # only words of a name can ever match
-        vocabulary = {word: i for i, word in enumerate(sorted(set().union(*in_name)))}
-        rarity = numpy.array([numpy.log(len(in_text) / frequency[word]) for word in vocabulary], dtype=numpy.float32)
-        self._text = self._matrix(in_text, vocabulary)
-        weighted = self._matrix(in_name, vocabulary) @ sparse.diags(rarity if len(rarity) else numpy.zeros(1))
+        names = [name or "" for name in names]
+        texts = [f"{name} {text or ''}" for name, text in zip(names, descriptions, strict=True)]
+        options: dict[str, Any] = {"token_pattern": r"\w+", "binary": True, "dtype": numpy.float32}
+        words = CountVectorizer(**options).build_analyzer()
+        # only words of a name can ever match; without any, one that never does
+        vocabulary = sorted({word for name in names for word in words(name)}) or [""]
+        vectorizer = CountVectorizer(vocabulary=vocabulary, **options)
+        self._text = vectorizer.transform(texts)
+        frequency = numpy.maximum(numpy.asarray(self._text.sum(axis=0)).ravel(), 1.0)
+        weighted = vectorizer.transform(names) @ sparse.diags(numpy.log(len(texts) / frequency).astype(numpy.float32))
         total = numpy.maximum(numpy.asarray(weighted.sum(axis=1)).ravel(), 1e-6)
         self._name = (sparse.diags(1 / total) @ weighted).tocsr().astype(numpy.float32)
-
-    @staticmethod
-    def _matrix(sets: Sequence[set[str]], vocabulary: dict[str, int]) -> sparse.csr_matrix:
-        columns = [sorted(vocabulary[word] for word in words if word in vocabulary) for words in sets]
-        pointer = numpy.cumsum([0, *map(len, columns)])
-        flat = numpy.array([i for row in columns for i in row], dtype=numpy.int64)
-        shape = (len(sets), max(len(vocabulary), 1))
-        return sparse.csr_matrix((numpy.ones(len(flat), dtype=numpy.float32), flat, pointer), shape=shape)
 
     def __call__(self, heads: LongTensor, tails: LongTensor) -> FloatTensor:
         """Return o(tail, head) and o(head, tail).

@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from pykeen_mmkg.errors import MultimodalError
-from pykeen_mmkg.nn.zero_shot.evidence import (
-    EVIDENCE,
-    EvidenceGraph,
-    PairEvidence,
-    RunningNorm,
-    nearest_texts,
-    score_grid,
-)
+from pykeen_mmkg.nn.zero_shot.evidence import EVIDENCE, PairEvidence, score_grid
+from pykeen_mmkg.nn.zero_shot.graph import EvidenceGraph
 from pykeen_mmkg.nn.zero_shot.words import WordOverlap
 
 N, R, D = 7, 3, 5
@@ -34,45 +28,6 @@ def _module(triples: torch.Tensor, similar: torch.Tensor | None = None, **kwargs
 
 
 triple = st.tuples(st.integers(0, N - 1), st.integers(0, R - 1), st.integers(0, N - 1))
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(triple, min_size=1, max_size=25), triple)
-def test_links_paths_and_profiles_are_sums_over_triples(rows: list, asked: tuple) -> None:
-    """Each kind of evidence is the sum over triples that its formula says, without those of the asked relation."""
-    triples = torch.tensor(rows)
-    module = _module(triples, evidence=["profile", "links", "paths"])
-    h, r, t = asked
-    ids = torch.tensor([h]), torch.tensor([r])
-    texts = module.relations[ids[1]]
-    with torch.no_grad():
-        weight, share = module._weights(*ids, texts)
-        features = module.features(*ids, texts, torch.tensor([0]), torch.tensor([t]))[0]
-    k = module.k
-    profile, link, first, second = weight[0].split(k, dim=-1)
-    known = {row for row in rows if row[1] != r}
-    # an entity's links: (neighbour, directed relation)
-    links = {e: [(y, s) for x, s, y in known if x == e] + [(x, s + R) for x, s, y in known if y == e] for e in range(N)}
-    every = {e: len([1 for x, s, y in set(rows) for z in (x, y) if z == e]) for e in range(N)}
-    amount, part = torch.zeros(k), torch.zeros(k)
-    for s in range(2 * R):
-        count = sum(1 for _, kind in links[t] if kind == s)
-        if count:
-            amount += profile[s] * math.log1p(count)
-            part += share[0, s]
-    direct = sum((link[s] for y, s in links[t] if y == h), torch.zeros(k))
-    alpha = functional.softplus(module.damping.detach())
-    paths = torch.zeros(k)
-    for x, s1 in links[h]:
-        for y, s2 in links[t]:
-            if x == y:
-                paths += first[s1] * second[s2] * (1 + every[x]) ** -alpha
-    expected = torch.cat([amount.log1p(), part])
-    assert torch.allclose(features[: 2 * k], expected, atol=1e-5)
-    rest = features[3 * k :]
-    assert torch.allclose(rest[:k], direct.log1p(), atol=1e-5)
-    assert bool(rest[k]) == bool(direct[0] > 0)
-    assert torch.allclose(rest[k + 1 : 2 * k + 1], (20 * paths).log1p(), atol=1e-4)
 
 
 @settings(max_examples=25, deadline=None)
@@ -172,30 +127,6 @@ def test_a_grid_has_the_gradients_of_its_pairs(training: bool) -> None:
     for name, gradient in gradients[0].items():
         assert gradient is not None and gradient.abs().sum() > 0, name
         torch.testing.assert_close(gradient, gradients[1][name], atol=1e-4, rtol=1e-3)
-
-
-def test_running_norm_keeps_two_batches_apart() -> None:
-    """Positives and negatives that come in two calls keep their difference; a batch normalization loses it."""
-    norm = RunningNorm(1)
-    for _ in range(50):
-        high, low = norm(torch.full((8, 1), 3.0)), norm(torch.full((8, 1), -3.0))
-    assert (high - low).min() > 1.0
-    norm.eval()
-    before = norm.mean.clone()
-    norm(torch.ones(8, 1))
-    assert torch.equal(before, norm.mean)
-
-
-def test_nearest_texts() -> None:
-    """The neighbours are those of the greatest dot product; entities without a text have none."""
-    x = _texts(6, 0)
-    mask = torch.tensor([True, True, True, False, True, True])
-    pairs = nearest_texts(x, mask, k=2, chunk=2)
-    for e in range(6):
-        own = set(pairs[pairs[:, 0] == e, 1].tolist())
-        others = [o for o in range(6) if o != e and mask[o]]
-        best = sorted(others, key=lambda o: -float(x[e] @ x[o]))[:2]
-        assert own == (set(best) if mask[e] else set())
 
 
 def test_errors() -> None:
