@@ -33,7 +33,7 @@ CONFIG: dict[str, Any] = {
         "embedding_dim": 256,
         "interaction": "vlcomplex",
         "structural_dropout": 0.5,
-        "representation_kwargs": {"normalize_features": True, "projection": True},
+        "representation_kwargs": {"feature_kwargs": {"normalize_features": True, "projection": True}},
     },
     "loss": "marginranking",
     "optimizer": "adagrad",

@@ -28,6 +28,31 @@ def test_labels_of(factory) -> None:
     assert labels[1::2] == [f"{label}_inverse" for label in labels[::2]]
 
 
+def test_inverse_relations_are_told_by_id(folder, dual_encoder, tmp_path) -> None:
+    """A relation of the user's that is called as an inverse would be has its own text, or is refused."""
+    triples = MultimodalDataset(path=folder).training
+    names = {"likes": 0, "r0_inverse": 1, "r2": 2}
+    (tmp_path / "relations.tsv").write_text(
+        "relation\tlabel\tdescription\n" + "".join(f"{name}\t\tmeans {name}\n" for name in names)
+    )
+    given = {"relations": str(tmp_path / "relations.tsv"), "store": str(tmp_path)}
+    for inverse in (False, True):
+        factory = TriplesFactory(triples.mapped_triples, triples.entity_to_id, names, create_inverse_triples=inverse)
+        sources = ModalitySources.from_factory(factory, given, str(dual_encoder))
+        vectors, mask = sources.gather("relation", "textual", labels_of(factory, "relation")).lookup(["r0_inverse"])
+        assert mask.all()
+        expected = sources.encoder.encode_texts(["means r0_inverse"])
+        torch.testing.assert_close(vectors, expected, rtol=1e-4, atol=1e-5)
+    both = TriplesFactory(
+        triples.mapped_triples,
+        triples.entity_to_id,
+        {"likes": 0, "likes_inverse": 1, "r2": 2},
+        create_inverse_triples=True,
+    )
+    with pytest.raises(DataError, match="'likes_inverse', which is another"):
+        labels_of(both, "relation")
+
+
 def test_arguments_win(factory, stores, folder) -> None:
     """Metadata is the default; what is given wins; tables of one's own set aside the features of the dataset."""
     plain = ModalitySources.from_factory(factory)

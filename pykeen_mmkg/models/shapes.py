@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 #: parameters of PyKEEN's interactions that take the dimension of the vectors
-_DIMENSION_PARAMETERS = frozenset({"embedding_dim", "input_dim", "head_dim", "tail_dim"})
+_DIMENSION_PARAMETERS = frozenset({"dim", "embedding_dim", "input_dim", "head_dim", "tail_dim"})
 
 #: the interactions for which PyKEEN's own models use the 2-norm by default; the others that need a norm use 1
 _EUCLIDEAN = (MuREInteraction, TransHInteraction)

@@ -119,8 +119,8 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
         :param regularizer_kwargs: keyword arguments of the regularizer
         :param representation_kwargs: further keyword arguments of the entities' representation,
             :class:`~pykeen_mmkg.nn.representation.MultimodalRepresentation` or, for complex interactions,
-            :class:`~pykeen_mmkg.nn.representation.ComplexMultimodalRepresentation`: projections, adapters, dropout of
-            modalities, the shuffled control, where features are kept, ...
+            :class:`~pykeen_mmkg.nn.representation.ComplexMultimodalRepresentation`: keyword arguments of the
+            features, dropout of modalities, the shuffled control, ... With ``{"seen": None}`` none counts as unseen
         :param relation_representation_kwargs: the same for relations; with structural relations only, keyword
             arguments of their :class:`~pykeen.nn.representation.Embedding`. Biases and variances take none
         :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
@@ -223,10 +223,9 @@ class _Parts:
             features={name: self.sources.gather(kind, name, labels) for name in encoded},
             labels=labels or None,
             modalities=names,
-            seen=seen,
             **self.fusion,
         )
-        options = dict(options or {})
+        options = {"seen": seen, **(options or {})}
         if self._regularizer:
             tables = ("structural_kwargs", "imaginary_kwargs") if is_complex else ("structural_kwargs",)
             options |= {table: {**self.regularizer, **(options.get(table) or {})} for table in tables}

@@ -65,7 +65,6 @@ class MultimodalRepresentation(CachedRepresentation):
     def __init__(
         self,
         max_id: int | None = None,
-        shape: int | Sequence[int] | None = None,
         embedding_dim: int | None = None,
         features: Mapping[str, Any] | None = None,
         labels: Sequence[str] | None = None,
@@ -75,13 +74,9 @@ class MultimodalRepresentation(CachedRepresentation):
         fusion_kwargs: OptionalKwargs = None,
         structural: HintOrType[Representation] = None,
         structural_kwargs: OptionalKwargs = None,
-        projection: bool | None = None,
+        feature_kwargs: OptionalKwargs = None,
         shared_projection: bool = False,
-        adapter: bool = False,
-        adapter_kwargs: Mapping[str, Any] | None = None,
-        normalize_features: bool = False,
         l2_normalize: bool = False,
-        storage: str = "device",
         shuffle: int | Mapping[str, int] | None = None,
         structural_dropout: float = 0.0,
         modality_dropout: float = 0.0,
@@ -90,8 +85,6 @@ class MultimodalRepresentation(CachedRepresentation):
         """Initialize the representation.
 
         :param max_id: the number of ids; by default that of the labels or of a part that exists already
-        :param shape: the output dimension, if it is to be verified: that of the fusion, which is `embedding_dim` for
-            all but ``concat``
         :param embedding_dim: the dimension ``d`` of every modality before the fusion; by default that of the first
             features
         :param features: modality -> features. A value is whatever
@@ -108,20 +101,19 @@ class MultimodalRepresentation(CachedRepresentation):
             :func:`torch.nn.init.xavier_uniform_` over the whole matrix (PyKEEN's own initializer of that name uses
             another scale)
         :param structural_kwargs: keyword arguments of the structural representation
-        :param projection: see :class:`~pykeen_mmkg.nn.feature.FeatureRepresentation`
+        :param feature_kwargs: further keyword arguments of each modality's
+            :class:`~pykeen_mmkg.nn.feature.FeatureRepresentation`: projection, adapter, scaling, where the features are
+            kept, ...
         :param shared_projection: whether all modalities that need a projection share one; their features need to be of
             the same dimension then
-        :param adapter: whether each modality's features get a residual adapter
-        :param adapter_kwargs: keyword arguments of the adapters
-        :param normalize_features: whether to bring the features to unit length, before they are projected
         :param l2_normalize: whether to bring each modality's vectors, also the structural ones, to unit length
-        :param storage: where the features are kept, see :class:`~pykeen_mmkg.nn.feature.FeatureRepresentation`
         :param shuffle: the seed of the shuffled-features control for all modalities (ids that have the same modalities
             then get them from one and the same other id), or modality -> seed
         :param structural_dropout: the probability with which an id is treated as unseen in a training step, so that the
             fusion and the interaction learn to work without structure
         :param modality_dropout: the same for each other modality. No dropout ever takes the last thing an id has.
-        :param kwargs: further keyword arguments of :class:`.CachedRepresentation`
+        :param kwargs: further keyword arguments of :class:`.CachedRepresentation`. A ``shape`` is verified: it is that
+            of the fusion, which is `embedding_dim` for all but ``concat``
         :raises MultimodalError: if a modality is unknown, or a mask, a probability, or a fusion does not fit
         :raises FeatureError: if features cannot be used
         :raises MaxIDMismatchError: if the parts are for different numbers of ids
@@ -129,14 +121,7 @@ class MultimodalRepresentation(CachedRepresentation):
         features = dict(features or {})
         names = _names(modalities, features)
         structure, max_id = self._size(max_id, structural, labels, {name: features.get(name) for name in names})
-        options = {
-            "labels": labels,
-            "projection": projection,
-            "adapter": adapter,
-            "adapter_kwargs": adapter_kwargs,
-            "storage": storage,
-            "normalize_features": normalize_features,
-        }
+        options = {**(feature_kwargs or {}), "labels": labels}
         dim = embedding_dim or (structure.shape[-1] if structure is not None else None)
         parts: dict[str, Representation] = {}
         shared: nn.Linear | None = None
@@ -158,7 +143,8 @@ class MultimodalRepresentation(CachedRepresentation):
                 raise FeatureError(f"The modality {name!r} has the shape {part_.shape}, expected ({dim},).")
         assert dim is not None
         module = make_fusion(fusion, fusion_kwargs, modalities=names, dim=dim)
-        super().__init__(max_id=max_id, shape=ShapeError.verify(shape=(module.output_dim,), reference=shape), **kwargs)
+        kwargs["shape"] = ShapeError.verify(shape=(module.output_dim,), reference=kwargs.get("shape"))
+        super().__init__(max_id=max_id, **kwargs)
         self.modalities = names
         self.parts = nn.ModuleDict({name: parts[name] for name in names})
         self.fusion = module

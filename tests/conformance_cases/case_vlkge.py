@@ -1,20 +1,18 @@
 """PyKEEN's cases on VL-KGE: real and complex interactions, with and without text of the relations."""
 
-import os
 import pathlib
 import tempfile
 from collections.abc import MutableMapping
 from typing import Any
 
 import torch
-from pykeen.datasets import Kinships, Nations
+from pykeen.datasets import Nations
 
 from pykeen_mmkg.features import FeatureStore
 from pykeen_mmkg.models.vlkge import VLKGE
 from tests import cases
 
 FOLDER = pathlib.Path(tempfile.mkdtemp())
-ENCODER = os.environ.get("PYKEEN_MMKG_TEST_ENCODER", "")
 
 
 def _write() -> dict[str, str]:
@@ -37,27 +35,11 @@ def _write() -> dict[str, str]:
     return paths
 
 
-def _write_for_commands() -> pathlib.Path:
-    """Write a table for PyKEEN's tests of the command line, which train on the Nations and the Kinships."""
-    path = FOLDER / "commands.tsv"
-    labels = sorted({*Nations().entity_to_id, *Kinships().entity_to_id})
-    path.write_text("entity\tlabel\tdescription\n" + "".join(f"{label}\t{label}\t\n" for label in labels))
-    return path
-
-
 FEATURES = _write()
 
 
 class _VLKGECase(cases.ModelTestCase):
     cls = VLKGE
-    cli_extras = (
-        "--entities",
-        str(_write_for_commands()),
-        "--encoder",
-        ENCODER,
-        "--store",
-        str(FOLDER / "store"),
-    )
 
     def _pre_instantiation_hook(self, kwargs: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         kwargs = super()._pre_instantiation_hook(kwargs=kwargs)
@@ -65,11 +47,7 @@ class _VLKGECase(cases.ModelTestCase):
         return kwargs
 
     def _help_test_cli(self, args: Any) -> Any:
-        if not ENCODER:
-            self.skipTest("PYKEEN_MMKG_TEST_ENCODER names no encoder")
-        if self.kwargs:
-            self.skipTest("PyKEEN's command line leaves out `interaction` and mappings")
-        return super()._help_test_cli(args)
+        self.skipTest("the datasets of this test have no text; see tests/models/test_vlkge.py")
 
 
 class TestVLDistMult(_VLKGECase):
@@ -82,7 +60,11 @@ class TestVLTransE(_VLKGECase):
     # what starts at zero or one: attention as the mean, two adapters (gate, bias, layer normalization) as the identity
     num_constant_init = 9
 
-    kwargs = {"interaction": "vltranse", "fusion": "attention", "representation_kwargs": {"adapter": True}}
+    kwargs = {
+        "interaction": "vltranse",
+        "fusion": "attention",
+        "representation_kwargs": {"feature_kwargs": {"adapter": True}},
+    }
 
 
 class TestVLComplEx(_VLKGECase):

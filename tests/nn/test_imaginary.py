@@ -80,7 +80,7 @@ def gradients(model: ERModel, batch: torch.Tensor) -> tuple[dict[str, torch.Tens
     return {name: p.grad for name, p in model.named_parameters()}, loss
 
 
-@pytest.mark.parametrize("options", [{}, {"fusion": "gated", "adapter": True, "projection": True}])
+@pytest.mark.parametrize("options", [{}, {"fusion": "gated", "feature_kwargs": {"adapter": True, "projection": True}}])
 def test_distillation_touches_nothing_else(factory: CoreTriplesFactory, options: dict) -> None:
     """The gradients are those of a model without it, unseen entities among the negatives included."""
     batch = torch.cat([factory.mapped_triples[:40], torch.tensor([[26, 0, 1], [2, 1, 29]])])
@@ -181,16 +181,16 @@ def test_unseen_negatives(mode: str, expected: bool) -> None:
     assert (representation.projection.grad is not None and bool(representation.projection.grad.any())) is expected
 
 
-def test_free() -> None:
-    representation = make(imaginary="free")
+def test_structural() -> None:
+    representation = make(imaginary="structural")
     assert representation.projection is None
     assert torch.equal(representation().imag, representation.table())
-    with pytest.raises(MultimodalError, match="distil, joint, free"):
+    with pytest.raises(MultimodalError, match="distil, joint, structural"):
         make(imaginary="other")
 
 
 def test_without_structure_there_is_no_table() -> None:
-    """A free table would be structure."""
+    """A table would be structure."""
     representation = make(modalities=["visual", "textual"])
     assert representation.table is None
     x = representation()

@@ -107,9 +107,9 @@ def test_frozen_sum(options: dict, mode: bool, monkeypatch: pytest.MonkeyPatch) 
     [
         {"structural_dropout": 0.1},
         {"fusion": "weighted"},
-        {"adapter": True},
-        {"projection": True},
-        {"storage": "cpu"},
+        {"feature_kwargs": {"adapter": True}},
+        {"feature_kwargs": {"projection": True}},
+        {"feature_kwargs": {"storage": "cpu"}},
         {"modalities": ["structural"]},
     ],
 )
@@ -205,7 +205,7 @@ def test_shared_projection() -> None:
 
 
 def test_adapters() -> None:
-    representation = make(adapter=True, adapter_kwargs={"bottleneck": 2})
+    representation = make(feature_kwargs={"adapter": True, "adapter_kwargs": {"bottleneck": 2}})
     plain = make()
     plain.load_state_dict({k: v for k, v in representation.state_dict().items() if "adapter" not in k})
     torch.testing.assert_close(representation(), plain())  # they start as the identity
@@ -269,7 +269,7 @@ def test_from_a_store(tmp_path: pathlib.Path) -> None:
     path = FeatureStore.from_tensors(labels[::-1], torch.randn(N, 7)).save(tmp_path / "x.safetensors")
     for storage in ("device", "cpu"):
         representation = MultimodalRepresentation(
-            labels=labels, embedding_dim=D, features={"visual": str(path)}, storage=storage
+            labels=labels, embedding_dim=D, features={"visual": str(path)}, feature_kwargs={"storage": storage}
         )
         assert representation.max_id == N
         torch.testing.assert_close(representation.parts["visual"].lookup(), FeatureStore.load(path).vectors.flip(0))
@@ -310,7 +310,12 @@ def test_options_of_the_parts_are_honoured() -> None:
 def test_mixed_precision(cls: type[MultimodalRepresentation], fusion: str, modalities: list[str] | None) -> None:
     """Within the tolerance of bfloat16, and with gradients."""
     features = {"visual": (torch.randn(N, 7), torch.arange(N) > 3), "textual": torch.randn(N, D)}
-    options: dict = {"features": features, "fusion": fusion, "modalities": modalities, "adapter": True}
+    options: dict = {
+        "features": features,
+        "fusion": fusion,
+        "modalities": modalities,
+        "feature_kwargs": {"adapter": True},
+    }
     representation = cls(max_id=N, embedding_dim=D, seen=torch.arange(N) < 9, **options)
     exact = representation(torch.arange(6))
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -322,7 +327,9 @@ def test_mixed_precision(cls: type[MultimodalRepresentation], fusion: str, modal
 
 def test_features_in_host_memory_do_not_follow_the_model() -> None:
     """With the model on another device there is one device only as far as PyKEEN sees, and the rows come along."""
-    representation = make(storage="cpu", features={"visual": torch.randn(N, 7), "textual": torch.randn(N, D)})
+    representation = make(
+        feature_kwargs={"storage": "cpu"}, features={"visual": torch.randn(N, 7), "textual": torch.randn(N, D)}
+    )
     representation.to("meta")
     assert get_devices(representation) == {torch.device("meta")}
     assert all(representation.parts[name]._host.device.type == "cpu" for name in ("visual", "textual"))
@@ -338,7 +345,7 @@ def test_features_in_host_memory_do_not_follow_the_model() -> None:
         ({"features": {"structural": torch.zeros(N, D)}}, MultimodalError, "name your features otherwise"),
         ({"features": {"visual": torch.zeros(N, D) / 0}}, FeatureError, "'visual'.*id 0"),
         ({"features": {"visual": torch.zeros(N - 1, D)}}, FeatureError, "'visual'.*11 rows for 12"),
-        ({"projection": False, "embedding_dim": 3}, FeatureError, "dimension 5"),
+        ({"feature_kwargs": {"projection": False}, "embedding_dim": 3}, FeatureError, "dimension 5"),
         ({"features": {"visual": FeatureRepresentation(features=torch.zeros(N, 3))}}, FeatureError, "visual"),
         ({"features": {"visual": FeatureRepresentation(features=torch.zeros(3, D))}}, MaxIDMismatchError, "visual"),
         ({"structural": Embedding(max_id=N, shape=3)}, FeatureError, "structural"),

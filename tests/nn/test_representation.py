@@ -43,7 +43,7 @@ def config(dataset: Nations, tmp_path: pathlib.Path) -> dict:
             "textual": str(textual.save(tmp_path / "textual.safetensors")),
         },
         "seen": seen.tolist(),
-        "adapter": True,
+        "feature_kwargs": {"adapter": True},
         "structural_dropout": 0.2,
         "modality_dropout": 0.1,
     }
