@@ -41,6 +41,8 @@ TESTS: dict[str, list[str]] = {
     "nn/fusion": ["nn/test_fusion.py"],
     "nn/zero_shot/generator": ["nn/zero_shot/test_generator.py"],
     "nn/zero_shot/evidence": ["nn/zero_shot/test_evidence.py"],
+    "nn/zero_shot/kinds": ["nn/zero_shot/test_kinds.py", "nn/zero_shot/test_evidence.py"],
+    "nn/zero_shot/running_norm": ["nn/zero_shot/test_running_norm.py"],
     "evaluation/protocols": ["evaluation/test_protocols.py"],
     "evaluation/evaluator": ["evaluation/test_protocols.py"],
     "evaluation/ranking": ["evaluation/test_ranking.py", "evaluation/test_protocols.py"],

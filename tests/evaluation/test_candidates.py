@@ -31,6 +31,19 @@ def test_lists_by_relation_and_by_pair():
         sets.find(torch.tensor([1]), torch.tensor([2]))
 
 
+def test_a_query_beyond_the_lists_takes_no_others():
+    """A query is looked up by a code, entity and relation in one number, which is one for relations with lists only."""
+    mapping = {0: {1: [2]}, 1: {0: [1], 2: [0, 1]}}
+    sets = CandidateSets.from_mapping(mapping, num_entities=3)
+    assert _lists(sets, [(1, 0), (0, 1), (2, 1)]) == [[2], [1], [0, 1]]
+    # by its code, (0, 2) would be (1, 0), and (1, 3) would be (2, 1)
+    for query in ((0, 2), (1, 3), (2, 0)):
+        with pytest.raises(EvaluationError, match=f"relation with id {query[1]} and the entity with id {query[0]}"):
+            sets.find(*torch.tensor([query]).unbind(dim=1))
+    with pytest.raises(EvaluationError, match="no candidate list"):
+        CandidateSets.from_mapping({}, num_entities=3).find(torch.tensor([0]), torch.tensor([0]))
+
+
 def test_ids_survive_json():
     mapping = json.loads(json.dumps({0: [2, 1], 3: {1: [0]}}))
     sets = CandidateSets.from_mapping(mapping, num_entities=3)

@@ -137,6 +137,20 @@ def test_relation_pool_ranks_equal_the_loop(graph, data):
     _check(result.ranks, expected)
 
 
+@given(graphs(), st.data(), st.booleans())
+@settings(deadline=None)
+def test_restricted_entities_among_candidates(graph, data, full):
+    """Who competes is in both lists, whether candidates are scored alone or with all entities."""
+    table, test, train = graph
+    entity = st.integers(0, len(table) - 1)
+    entities = {e for h, _, t in test for e in (h, t)} | set(data.draw(st.lists(entity)))
+    lists = {r: data.draw(st.lists(entity, min_size=1, unique=True)) for r in range(table.shape[1])}
+    evaluator = ZSLCandidatesEvaluator(candidates=lists, head_candidates=lists, ids=True, full_ranking=full)
+    known = set(test) | set(train)
+    result, _ = _evaluate(evaluator, table, test, train, restrict_entities_to=sorted(entities))
+    _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, known, entities & set(lists[triple[1]])))
+
+
 @given(graphs(), st.data())
 @settings(deadline=None)
 def test_restricted_entities_and_excluded_relations(graph, data):

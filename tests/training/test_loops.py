@@ -73,6 +73,16 @@ def test_shared_tails_are_scored_at_once(typed: TriplesFactory, loss: str) -> No
         torch.testing.assert_close(weighted, one)  # PyKEEN divides by the sum of the weights
 
 
+def test_regularization_counts(typed: TriplesFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The regularization term of the model is added to the loss of a batch, once."""
+    model = TransE(triples_factory=typed, embedding_dim=4, random_seed=0)
+    loop = EpisodicTrainingLoop(model=model, triples_factory=typed, num_batches=1, optimizer="adam")
+    batch = next(iter(loop._create_training_data_loader(typed, sampler=None, batch_size=3, drop_last=False)))
+    plain = loop._process_batch(batch, 0, 3)
+    monkeypatch.setattr(model, "collect_regularization_term", lambda: torch.tensor(5.0))
+    torch.testing.assert_close(loop._process_batch(batch, 0, 3), plain + 5)
+
+
 def test_rare_relations_come_up() -> None:
     """With the exponent 0 a relation with 3 triples is drawn as often as one with 300; with 1 hardly ever."""
     triples = torch.tensor([[i % 20, 0, i // 20] for i in range(300)] + [[1, 1, 2], [2, 1, 3], [3, 1, 4]])
