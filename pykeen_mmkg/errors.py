@@ -8,6 +8,7 @@ __all__ = [
     "EncoderError",
     "ImageError",
     "EvaluationError",
+    "RunError",
     "ScoreError",
 ]
 
@@ -46,3 +47,7 @@ class ScoreError(EvaluationError, RuntimeError):
 
 class UnusableImageError(ImageError):
     """An image is there, but cannot be decoded, or is too small, too large or too elongated to be encoded."""
+
+
+class RunError(MultimodalError):
+    """A saved run cannot be written, is damaged, or is of another graph."""

@@ -1,0 +1,92 @@
+"""Folders that PyKEEN's ``PipelineResult.save_to_directory`` wrote: a pickled model, and label maps as tables.
+
+PyKEEN reads its label maps with pandas, which takes ``007`` for a number and ``NA`` for a missing value
+(``TriplesFactory.from_path_binary`` in 1.11.1). Here labels are strings, as they were written.
+"""
+
+import csv
+import gzip
+import pathlib
+
+import torch
+from pykeen.models import Model
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
+
+from ..errors import RunError
+
+__all__ = ["load_pykeen_run", "read_training_triples"]
+
+MODEL_FILE = "trained_model.pkl"
+TRIPLES_FOLDER = "training_triples"
+
+
+def _rows(path: pathlib.Path) -> list[list[str]]:
+    """Read a table that pandas wrote: tab-separated, quoted where needed, with a header row."""
+    if not path.is_file():
+        raise RunError(f"{path.parent} is no folder of triples saved by PyKEEN: {path.name} is missing.")
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            return list(csv.reader(file, delimiter="\t"))[1:]
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise RunError(f"{path} is damaged ({error}).") from error
+
+
+def read_training_triples(folder: str | pathlib.Path) -> TriplesFactory:
+    """Read triples and labels that PyKEEN wrote, every label as the string that it is.
+
+    .. warning::
+        The file ``base.pth`` in the folder is a pickle. Only plain values are read of it.
+
+    :param folder: the folder ``training_triples`` of a run
+    :returns: the factory
+    :raises RunError: if a file is missing or damaged
+    """
+    folder = pathlib.Path(folder)
+    maps = {}
+    for name in (TriplesFactory.file_name_entity_to_id, TriplesFactory.file_name_relation_to_id):
+        rows = _rows(folder / f"{name}.tsv.gz")
+        try:
+            maps[name] = {label: int(index) for index, label in rows}
+        except ValueError as error:
+            raise RunError(f"{folder / name}.tsv.gz is damaged ({error}).") from error
+    triples = [[int(field) for field in row] for row in _rows(folder / TriplesFactory.triples_file_name)]
+    try:
+        base = torch.load(folder / TriplesFactory.base_file_name, weights_only=True)
+    except Exception as error:  # torch has no single error for what it refuses
+        raise RunError(f"{folder / TriplesFactory.base_file_name} cannot be read ({error}).") from error
+    return TriplesFactory(
+        mapped_triples=torch.tensor(triples, dtype=torch.long).view(-1, 3),
+        create_inverse_triples=base["create_inverse_triples"],
+        metadata=base["metadata"],
+        **maps,
+    )
+
+
+def load_pykeen_run(
+    folder: str | pathlib.Path, triples_factory: CoreTriplesFactory | None = None
+) -> tuple[Model, TriplesFactory]:
+    """Load what :meth:`pykeen.pipeline.PipelineResult.save_to_directory` wrote.
+
+    .. warning::
+        PyKEEN saves a model as a pickle, and a pickle runs code when loaded. Load only what you saved yourself; share
+        runs with :func:`~pykeen_mmkg.runs.save_run`.
+
+    :param folder: the folder of the run
+    :param triples_factory: the training factory, for a run that was saved without it, as by ``pykeen experiments run``
+    :returns: the model, in evaluation mode, and the training factory
+    :raises RunError: if the folder is not such a run
+    """
+    folder = pathlib.Path(folder)
+    if not (folder / MODEL_FILE).is_file():
+        raise RunError(
+            f"{folder} is not a saved run: {MODEL_FILE} is missing. Save one with `save_run(result, folder)` or "
+            "`result.save_to_directory(folder)`."
+        )
+    if (folder / TRIPLES_FOLDER).is_dir():
+        triples_factory = read_training_triples(folder / TRIPLES_FOLDER)
+    if triples_factory is None:
+        raise RunError(f"{folder} was saved without its training triples; name the dataset that it was trained on.")
+    if not isinstance(triples_factory, TriplesFactory):
+        raise RunError("The training factory has no labels, so that nothing can be looked up by label.")
+    model = torch.load(folder / MODEL_FILE, weights_only=False, map_location="cpu")  # noqa: S614
+    return model.eval(), triples_factory

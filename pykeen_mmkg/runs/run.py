@@ -1,0 +1,313 @@
+"""A saved run: a trained model, the labels of its ids, what it reads, and how it was made, in one folder.
+
+========================= ====================================================================================
+file                      content
+========================= ====================================================================================
+``run.json``              the model's name and keyword arguments, the pipeline's configuration, metrics, digests,
+                          versions, and the structure of the state dict
+``weights.safetensors``   the tensors of the state dict
+``labels.json``           the labels of entities and of relations in the order of their ids
+``triples.safetensors``   the training triples, as ids
+``entities.tsv`` etc.     names and descriptions, where the graph has them
+``features/``             the feature stores that the model reads, unless they are linked
+``README.md``             the model card
+========================= ====================================================================================
+
+Nothing in it is a pickle, and to load it needs neither the dataset nor the encoder.
+"""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from huggingface_hub import ModelHubMixin, snapshot_download
+from pykeen.models import Model, model_resolver
+from pykeen.pipeline import PipelineResult
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ..datasets import labels_of
+from ..errors import RunError
+from ..evaluation.results import versions
+from ..io import write_json, write_text, written_whole
+from .card import model_card
+from .sources import FeatureMode, read_sources, write_sources
+from .state import flatten_state, restore_state
+
+__all__ = ["FORMAT", "RUN_FILE", "Run", "graph_digest", "load_run", "save_run"]
+
+#: the version of the folder's layout
+FORMAT = 1
+RUN_FILE = "run.json"
+WEIGHTS_FILE = "weights.safetensors"
+LABELS_FILE = "labels.json"
+TRIPLES_FILE = "triples.safetensors"
+CARD_FILE = "README.md"
+
+#: arguments that the pipeline adds to ``model_kwargs`` and that only training needs
+TRAINING_ONLY = frozenset(["loss", "loss_kwargs", "regularizer", "regularizer_kwargs"])
+
+
+def graph_digest(factory: TriplesFactory) -> str:
+    """Return a SHA-256 of the labels in the order of their ids, and of the triples."""
+    labels = [labels_of(factory.entity_to_id), labels_of(factory.relation_to_id)]
+    sha = hashlib.sha256(json.dumps(labels).encode())
+    sha.update(factory.mapped_triples.cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _file_digest(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _chunked(file)
+
+
+def _chunked(file: Any) -> str:  # hashlib.file_digest is of Python 3.11
+    sha = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        sha.update(chunk)
+    return sha.hexdigest()
+
+
+def _plain(value: Any, where: str) -> Any:
+    """Return a value as plain JSON, or say what is none."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, pathlib.PurePath):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry, f"{where}.{key}") for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry, f"{where}[{i}]") for i, entry in enumerate(value)]
+    if isinstance(value, type):
+        return value.__name__
+    raise RunError(
+        f"{where} is a {type(value).__name__}, which cannot be written as JSON. Name it (x and x_kwargs) in place of "
+        "giving the object."
+    )
+
+
+def _described(value: Any) -> Any:
+    """Return a value as JSON for a reader: objects by their text."""
+    if isinstance(value, Mapping):
+        return {str(key): _described(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_described(entry) for entry in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+class Run(
+    ModelHubMixin,
+    library_name="pykeen-mmkg",
+    repo_url="https://pypi.org/project/pykeen-mmkg",
+    tags=["knowledge-graph", "link-prediction", "multimodal", "pykeen"],
+):
+    """A trained model with its training triples and a description of how it was made.
+
+    :ivar model: the model, in evaluation mode
+    :ivar training: the training triples, with labels
+    :ivar document: what ``run.json`` says
+    """
+
+    # not made from the arguments: the hub's file for counting downloads says no more than what this is
+    _hub_mixin_config = {"library_name": "pykeen-mmkg", "format": FORMAT}
+
+    def __init__(self, model: Model, training: TriplesFactory, document: Mapping[str, Any] | None = None) -> None:
+        """Initialize the run.
+
+        :param model: the model
+        :param training: the triples it was trained on
+        :param document: the model's name (``model``) and keyword arguments (``model_kwargs``), and whatever else is to
+            be kept
+        """
+        self.model, self.training, self.document = model, training, dict(document or {})
+
+    @classmethod
+    def from_result(cls, result: PipelineResult, license: str | None = None, **extra: Any) -> "Run":
+        """Take what there is to keep of a pipeline's result.
+
+        :param result: the result
+        :param license: the licence under which the model is shared, for the card
+        :param extra: further entries of the document, such as ``baselines``
+        :returns: the run
+        :raises RunError: if the triples have no labels, or an argument of the model cannot be written as JSON
+        """
+        if not isinstance(result.training, TriplesFactory):
+            raise RunError("The training triples have no labels; a run without them could never be used on other ids.")
+        configuration = dict(result.configuration)
+        kwargs = {k: v for k, v in configuration.pop("model_kwargs", {}).items() if k not in TRAINING_ONLY}
+        metrics = result.metric_results
+        return cls(
+            result.model,
+            result.training,
+            {
+                "model": model_resolver.normalize_cls(type(result.model)),
+                "model_kwargs": kwargs,
+                "configuration": _described(configuration),
+                "random_seed": result.random_seed,
+                "metrics": dict(metrics.to_flat_dict()),
+                "protocol": getattr(metrics, "protocol", "") or type(metrics).__name__,
+                "losses": list(result.losses),
+                "seconds": {"training": result.train_seconds, "evaluation": result.evaluate_seconds},
+                "license": license,
+                **extra,
+            },
+        )
+
+    def _save_pretrained(self, save_directory: pathlib.Path, features: FeatureMode = "copy") -> None:
+        folder = pathlib.Path(save_directory)
+        sources, kwargs = write_sources(
+            self.model, self.training, dict(self.document["model_kwargs"]), folder, mode=features
+        )
+        state, tensors = flatten_state(self.model.state_dict())
+        try:
+            with written_whole(folder / WEIGHTS_FILE) as path:
+                save_file(tensors, path)
+            with written_whole(folder / TRIPLES_FILE) as path:
+                save_file({"triples": self.training.mapped_triples.cpu().contiguous()}, path)
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"Cannot write into {folder}: {error}. Is the folder writable, and is there space?") from error
+        # ASCII escapes: any label that Python can hold comes back as it was
+        labels = {"entities": labels_of(self.training.entity_to_id), "relations": labels_of(self.training.relation_to_id)}
+        write_text(folder / LABELS_FILE, json.dumps(labels, indent=0))
+        self.document |= {
+            "format": FORMAT,
+            "model_kwargs": _plain(kwargs, "model_kwargs"),
+            "state": state,
+            "sources": sources,
+            "graph": {
+                "entities": self.training.num_entities,
+                "relations": self.training.real_num_relations,
+                "triples": self.training.num_triples,
+                "create_inverse_triples": self.training.create_inverse_triples,
+                "digest": graph_digest(self.training),
+            },
+            "weights": _file_digest(folder / WEIGHTS_FILE),
+            "versions": self.document.get("versions") or versions(),
+        }
+        write_text(folder / CARD_FILE, model_card(self.document))
+        # last: a folder without it is no run, so that one whose writing was interrupted is not taken for whole
+        write_json(folder / RUN_FILE, self.document)
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None = None,
+        cache_dir: str | pathlib.Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **_: Any,
+    ) -> "Run":
+        folder = pathlib.Path(model_id)
+        if not folder.is_dir():
+            folder = pathlib.Path(
+                snapshot_download(
+                    model_id,
+                    revision=revision,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    local_files_only=local_files_only,
+                    token=token,
+                    # whatever else a repository holds is not fetched
+                    allow_patterns=["*.json", "*.safetensors", "*.tsv", CARD_FILE],
+                )
+            )
+        return cls._load(folder)
+
+    @classmethod
+    def _load(cls, folder: pathlib.Path) -> "Run":
+        document = _read_json(folder / RUN_FILE)
+        if document.get("format") != FORMAT:
+            raise RunError(
+                f"{folder} is a run in format {document.get('format')!r}; this version of pykeen-mmkg reads {FORMAT}."
+            )
+        training = cls._training(folder, document)
+        metadata, kwargs, remember = read_sources(folder, document)
+        training.metadata = {**(training.metadata or {}), **metadata}
+        model = model_resolver.make(document["model"], {**document["model_kwargs"], **kwargs}, triples_factory=training)
+        remember(model)
+        weights = folder / WEIGHTS_FILE
+        if not weights.is_file():
+            raise RunError(f"{folder} lacks {WEIGHTS_FILE}: the run is incomplete.")
+        if _file_digest(weights) != document["weights"]:
+            raise RunError(f"{weights} is not the file that was saved: its digest differs. Take a whole copy of the run.")
+        state = restore_state(document["state"], load_file(weights))
+        _load_state(model, state, folder)
+        return cls(model.eval(), training, document)
+
+    @staticmethod
+    def _training(folder: pathlib.Path, document: Mapping[str, Any]) -> TriplesFactory:
+        labels, graph = _read_json(folder / LABELS_FILE), document["graph"]
+        path = folder / TRIPLES_FILE
+        try:
+            triples = load_file(path)["triples"]
+        except (OSError, SafetensorError, KeyError) as error:
+            raise RunError(f"{path} is missing or damaged ({error}): take a whole copy of the run.") from error
+        factory = TriplesFactory(
+            mapped_triples=triples,
+            entity_to_id={label: i for i, label in enumerate(labels["entities"])},
+            relation_to_id={label: i for i, label in enumerate(labels["relations"])},
+            create_inverse_triples=graph["create_inverse_triples"],
+        )
+        if graph_digest(factory) != graph["digest"]:
+            raise RunError(f"{folder}: labels or triples are not those that were saved; take a whole copy of the run.")
+        return factory
+
+
+def _load_state(model: Model, state: Mapping[str, Any], folder: pathlib.Path) -> None:
+    """Load the weights; a loss or a regularizer that only training had may be missing."""
+    result = model.load_state_dict(state, strict=False)
+    own = [
+        name
+        for name in [*result.missing_keys, *result.unexpected_keys]
+        if not {"regularizer", "loss"} & set(name.split("."))
+    ]
+    if own:
+        raise RunError(
+            f"{folder}: the weights do not fit the model ({own[:5]}). Was the run saved with another version? It says "
+            f"{_read_json(folder / RUN_FILE).get('versions')}."
+        )
+
+
+def _read_json(path: pathlib.Path) -> Any:
+    if not path.is_file():
+        raise RunError(f"{path.parent} is not a saved run, or is incomplete: {path.name} is missing.")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}): take a whole copy of the run.") from error
+
+
+def save_run(
+    result: PipelineResult, folder: str | pathlib.Path, features: FeatureMode = "copy", license: str | None = None
+) -> Run:
+    """Save a pipeline's result as a run that can be moved and shared.
+
+    :param result: what :func:`pykeen.pipeline.pipeline` returned
+    :param folder: the folder of the run; files of an earlier run in it are replaced
+    :param features: what becomes of the feature stores that the model reads: ``"copy"`` them whole, keep the
+        ``"needed rows"`` (those of the graph's labels), or ``"link"`` to where they are (by path and digest)
+    :param license: the licence, for the model card
+    :returns: the run
+    :raises RunError: if the triples have no labels, an argument of the model cannot be written as JSON, or the folder
+        cannot be written
+    """
+    run = Run.from_result(result, license=license)
+    run.save_pretrained(folder, features=features)
+    return run
+
+
+def load_run(folder: str | pathlib.Path) -> Run:
+    """Load a run that :func:`save_run` wrote; no pickle is read, and no encoder is needed.
+
+    :param folder: the folder
+    :returns: the run, its model in evaluation mode on the CPU
+    :raises RunError: if the folder is no run, or a file of it is missing or is not what was saved
+    """
+    return Run._load(pathlib.Path(folder))
