@@ -30,12 +30,12 @@ from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ..datasets import labels_of
+from ..datasets import labels_in_order
 from ..errors import RunError
 from ..evaluation.results import versions
 from ..io import write_json, write_text, written_whole
 from .card import model_card
-from .sources import FeatureMode, read_sources, write_sources
+from .sources import SOURCE_ARGUMENTS, FeatureMode, read_sources, write_sources
 from .state import flatten_state, restore_state
 
 __all__ = ["FORMAT", "RUN_FILE", "Run", "graph_digest", "load_run", "save_run"]
@@ -54,7 +54,7 @@ TRAINING_ONLY = frozenset(["loss", "loss_kwargs", "regularizer", "regularizer_kw
 
 def graph_digest(factory: TriplesFactory) -> str:
     """Return a SHA-256 of the labels in the order of their ids, and of the triples."""
-    labels = [labels_of(factory.entity_to_id), labels_of(factory.relation_to_id)]
+    labels = [labels_in_order(factory.entity_to_id), labels_in_order(factory.relation_to_id)]
     sha = hashlib.sha256(json.dumps(labels).encode())
     sha.update(factory.mapped_triples.cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()
@@ -171,7 +171,7 @@ class Run(
         except (OSError, SafetensorError) as error:
             raise RunError(f"Cannot write into {folder}: {error}. Is the folder writable, and is there space?") from error
         # ASCII escapes: any label that Python can hold comes back as it was
-        labels = {"entities": labels_of(self.training.entity_to_id), "relations": labels_of(self.training.relation_to_id)}
+        labels = {"entities": labels_in_order(self.training.entity_to_id), "relations": labels_in_order(self.training.relation_to_id)}
         write_text(folder / LABELS_FILE, json.dumps(labels, indent=0))
         self.document |= {
             "format": FORMAT,
@@ -228,10 +228,9 @@ class Run(
                 f"{folder} is a run in format {document.get('format')!r}; this version of pykeen-mmkg reads {FORMAT}."
             )
         training = cls._training(folder, document)
-        metadata, kwargs, remember = read_sources(folder, document)
-        training.metadata = {**(training.metadata or {}), **metadata}
-        model = model_resolver.make(document["model"], {**document["model_kwargs"], **kwargs}, triples_factory=training)
-        remember(model)
+        training.metadata = read_sources(folder, document)
+        kwargs = {name: value for name, value in document["model_kwargs"].items() if name not in SOURCE_ARGUMENTS}
+        model = model_resolver.make(document["model"], kwargs, triples_factory=training)
         weights = folder / WEIGHTS_FILE
         if not weights.is_file():
             raise RunError(f"{folder} lacks {WEIGHTS_FILE}: the run is incomplete.")
