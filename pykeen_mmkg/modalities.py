@@ -19,7 +19,7 @@ from .encoders import VisionLanguageEncoder, encode_images, encode_texts, make_e
 from .encoders.encode import default_directory
 from .encoders.encoder import TEXTUAL, VISUAL
 from .errors import DataError, FeatureError, MultimodalError
-from .features.store import FeatureStore
+from .features.store import FeatureStore, find_moved
 from .nn.fusion import STRUCTURAL
 
 __all__ = [
@@ -127,6 +127,8 @@ class ModalitySources:
     named: frozenset[str] = frozenset()
     #: whether every other relation is the inverse of the one before
     inverse: bool = False
+    #: the features that have been gathered, by their keys
+    used: dict[str, FeatureStore] = dataclasses.field(default_factory=dict, init=False, repr=False)
     #: the tables that have been read
     _tables: dict[Kind, ModalityTable] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
@@ -251,7 +253,21 @@ class ModalitySources:
                 f"({len(store.labels)} labels, the first is {next(iter(store.labels), None)!r}). Are the labels those "
                 "of the triples? Leave the modality out if the graph does not have it."
             )
+        self.used[FEATURE_KEYS[kind, modality]] = store
         return store
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out of a pickled model what it can read again: tables, encoders, and features that have a file."""
+        used = {key: store.path or store for key, store in self.used.items()}
+        encoder = None if isinstance(self.encoder, VisionLanguageEncoder) else self.encoder
+        return {**self.__dict__, "encoder": encoder, "used": used, "_tables": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.used = {
+            key: value if isinstance(value, FeatureStore) else FeatureStore.load(find_moved(value))
+            for key, value in state["used"].items()
+        }
 
     def _encode(self, kind: Kind, modality: str, labels: Sequence[str]) -> FeatureStore:
         inverse = kind == "relation" and self.inverse

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,12 +32,17 @@ from ..errors import FeatureError
 from ..io import written_whole
 
 __all__ = [
+    "FEATURE_PATH",
     "FeatureStore",
+    "find_moved",
     "save_atomically",
 ]
 
 #: The key of the safetensors metadata under which the JSON document lies. One key, since their order is not defined.
 METADATA_KEY = "pykeen_mmkg"
+
+#: An environment variable: folders (as in PATH) in which a moved feature file is looked for when a model is loaded.
+FEATURE_PATH = "PYKEEN_MMKG_FEATURES"
 
 #: The version of the file layout
 FORMAT = 1
@@ -272,6 +278,19 @@ class FeatureStore:
         mask = self.mask[rows] & known
         return self.vectors[rows].masked_fill_(~mask.unsqueeze(-1), 0.0), mask
 
+    def restricted(self, labels: Iterable[str]) -> FeatureStore:
+        """Get a store of some labels only.
+
+        :param labels:
+            the labels, without repetition, length: m
+        :returns:
+            a store of those that this one knows, in their order, in memory
+        """
+        labels = [label for label in labels if label in self]
+        rows = torch.as_tensor([self._index[label] for label in labels], dtype=torch.long)
+        vectors, mask, counts = self.vectors[rows], self.mask[rows], self.counts[rows]
+        return FeatureStore(tuple(labels), vectors, mask, counts, self.modality, self.provenance)
+
     def check(self) -> None:
         """Check that every number is finite.
 
@@ -319,3 +338,24 @@ class FeatureStore:
         for tensor in (self.vectors, self.mask, self.counts):
             digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()
+
+
+def find_moved(path: str | pathlib.Path) -> pathlib.Path:
+    """Find a feature file that may have been moved.
+
+    :param path:
+        where it was
+    :returns:
+        where it is: there, or in one of the folders that :data:`FEATURE_PATH` names
+    :raises FeatureError:
+        if it is nowhere
+    """
+    path = pathlib.Path(path)
+    folders = [folder for folder in os.environ.get(FEATURE_PATH, "").split(os.pathsep) if folder]
+    for candidate in [path, *(pathlib.Path(folder, path.name) for folder in folders)]:
+        if candidate.is_file():
+            return candidate
+    raise FeatureError(
+        f"The model was saved with the feature file {path}, which is not there. Put it back, or put its folder into "
+        f"the environment variable {FEATURE_PATH}."
+    )

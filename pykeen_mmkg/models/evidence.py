@@ -85,7 +85,7 @@ class Evidence(Rule):
         super().__init__(triples_factory=triples_factory, **kwargs)
         texts: dict[str, Any] = {}
         if parts is None or set(parts) - {"link", "prior"}:
-            given = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
+            given = self.sources = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
             texts = _texts(given, labels_of(triples_factory, "entity"), impute, shuffle or {})
         self.scorer = EvidenceScorer(
             triples_factory.mapped_triples,

@@ -137,6 +137,7 @@ class TwoTower(OwnLossMixin, ERModel):
             ],
             **kwargs,
         )
+        self.sources = given
 
     @property
     def known_entities(self) -> BoolTensor:

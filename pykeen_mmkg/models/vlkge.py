@@ -133,9 +133,10 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
                 raise MultimodalError(f"{name} would have no effect; use {own}.")
         if regularizer is None and regularizer_kwargs:
             raise MultimodalError(f"{regularizer_kwargs=} without a regularizer; name one, such as 'lp'.")
+        given = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
         parts = _Parts(
             triples_factory,
-            ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder),
+            given,
             embedding_dim=embedding_dim,
             fusion=dict(fusion=fusion, fusion_kwargs=fusion_kwargs),
             regularizer=dict(regularizer=regularizer, regularizer_kwargs=regularizer_kwargs) if regularizer else {},
@@ -158,6 +159,7 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
             ],
             **kwargs,
         )
+        self.sources = given
 
 
 class _Parts:

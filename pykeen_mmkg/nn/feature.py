@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import FeatureError
+from ..features.store import FEATURE_PATH, find_moved
 from .adapter import ResidualAdapter
 from .cached import CachedRepresentation
 from .preprocessing import Imputation, preprocess
@@ -21,9 +22,6 @@ from .preprocessing import Imputation, preprocess
 __all__ = ["FEATURE_PATH", "FeatureRepresentation"]
 
 logger = logging.getLogger(__name__)
-
-#: An environment variable: folders (as in PATH) in which a moved feature file is looked for when a model is loaded.
-FEATURE_PATH = "PYKEEN_MMKG_FEATURES"
 
 
 class _Source:
@@ -337,7 +335,7 @@ class _Located(NamedTuple):
     def load(self) -> FloatTensor:
         """Read the file again, and refuse another one."""
         assert self.path is not None
-        source = _Source(_find(self.path))
+        source = _Source(find_moved(self.path))
         if source.digest != self.digest:
             raise FeatureError(
                 f"{source.name} is not the one that the model was saved with: its digest is {source.digest}, expected "
@@ -382,15 +380,3 @@ def _check_finite(source: _Source, rows: LongTensor, labels: Sequence[str] | Non
             raise FeatureError(
                 f"{source.name}: {name} holds NaN or infinity. Encode it again, or mask it if it has no such modality."
             )
-
-
-def _find(path: str) -> pathlib.Path:
-    """Find a feature file that may have been moved."""
-    folders = [folder for folder in os.environ.get(FEATURE_PATH, "").split(os.pathsep) if folder]
-    for candidate in [pathlib.Path(path), *(pathlib.Path(folder, pathlib.Path(path).name) for folder in folders)]:
-        if candidate.is_file():
-            return candidate
-    raise FeatureError(
-        f"The model was saved with the feature file {path}, which is not there. Put it back, or put its folder into "
-        f"the environment variable {FEATURE_PATH}."
-    )

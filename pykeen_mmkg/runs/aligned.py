@@ -6,7 +6,7 @@ import torch
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from pykeen.typing import LongTensor
 
-from ..datasets import labels_of
+from ..datasets import labels_in_order
 from ..errors import RunError
 
 __all__ = ["aligned_factory"]
@@ -14,7 +14,7 @@ __all__ = ["aligned_factory"]
 
 def _rows(own: Mapping[str, int], other: Mapping[str, int]) -> LongTensor:
     """Return the run's id of each label of another factory, -1 where it has none; shape: ``(len(other),)``."""
-    return torch.tensor([own.get(label, -1) for label in labels_of(other)], dtype=torch.long)
+    return torch.tensor([own.get(label, -1) for label in labels_in_order(other)], dtype=torch.long)
 
 
 def aligned_factory(factory: CoreTriplesFactory, training: TriplesFactory, name: str = "the dataset") -> TriplesFactory:
@@ -41,7 +41,7 @@ def aligned_factory(factory: CoreTriplesFactory, training: TriplesFactory, name:
         ids = _rows(own, other)[triples[:, column]]
         unknown = triples[ids < 0, column].unique()
         if len(unknown):
-            labels = labels_of(other)
+            labels = labels_in_order(other)
             raise RunError(
                 f"{len(unknown)} {kind} label(s) in the triples of {name} are unknown to the run, e.g. "
                 f"{[labels[i] for i in unknown[:3].tolist()]}: it was trained on another graph. Take its own dataset, "

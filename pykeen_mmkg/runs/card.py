@@ -43,14 +43,14 @@ def model_card(document: Mapping[str, Any]) -> str:
         f"encoder {entry.get('encoder') or 'not recorded'}; {entry['mode']}, digest `{entry['digest'][:16]}`"
         for key, entry in (sources.get("features") or {}).items()
     ]
-    missing = "" if document.get("baselines") else "\nNo baseline was evaluated beside it: read the figures with care.\n"
+    alone = "\nNo baseline was evaluated beside it: read the figures with care.\n"
     text = f"""---
 {data.to_yaml()}
 ---
 
 # {document["model"]} on {dataset}
 
-A model for link prediction, trained with [PyKEEN](https://github.com/pykeen/pykeen) and pykeen-mmkg. It holds no pickle.
+A model for link prediction, trained with [PyKEEN](https://github.com/pykeen/pykeen) and pykeen-mmkg; no pickle is read.
 
 ```python
 from pykeen_mmkg.runs import load_run
@@ -70,7 +70,7 @@ run = load_run("<this folder>")  # or Run.from_pretrained("<name on the hub>")
 Protocol: `{document.get("protocol")}`.
 
 {tabulate(results, headers=["", *METRICS.values()], tablefmt="github", floatfmt=".3f", missingval="")}
-{missing}
+{"" if document.get("baselines") else alone}
 ## Versions
 
 {", ".join(f"{name} {version}" for name, version in document["versions"].items())}

@@ -42,7 +42,7 @@ def read_training_triples(folder: str | pathlib.Path) -> TriplesFactory:
     :raises RunError: if a file is missing or damaged
     """
     folder = pathlib.Path(folder)
-    maps = {}
+    maps: dict[str, dict[str, int]] = {}
     for name in (TriplesFactory.file_name_entity_to_id, TriplesFactory.file_name_relation_to_id):
         rows = _rows(folder / f"{name}.tsv.gz")
         try:
@@ -58,7 +58,8 @@ def read_training_triples(folder: str | pathlib.Path) -> TriplesFactory:
         mapped_triples=torch.tensor(triples, dtype=torch.long).view(-1, 3),
         create_inverse_triples=base["create_inverse_triples"],
         metadata=base["metadata"],
-        **maps,
+        entity_to_id=maps[TriplesFactory.file_name_entity_to_id],
+        relation_to_id=maps[TriplesFactory.file_name_relation_to_id],
     )
 
 

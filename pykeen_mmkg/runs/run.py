@@ -17,23 +17,25 @@ Nothing in it is a pickle, and to load it needs neither the dataset nor the enco
 """
 
 import hashlib
+import inspect
 import json
+import math
+import numbers
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
 from pykeen.models import Model, model_resolver
 from pykeen.pipeline import PipelineResult
-from pykeen.triples import CoreTriplesFactory, TriplesFactory
+from pykeen.triples import TriplesFactory
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..datasets import labels_in_order
 from ..errors import RunError
 from ..evaluation.results import versions
-from ..io import write_json, write_text, written_whole
+from ..io import write_text, written_whole
 from .card import model_card
 from .sources import SOURCE_ARGUMENTS, FeatureMode, read_sources, write_sources
 from .state import flatten_state, restore_state
@@ -72,6 +74,12 @@ def _chunked(file: Any) -> str:  # hashlib.file_digest is of Python 3.11
     return sha.hexdigest()
 
 
+def _document_digest(document: Mapping[str, Any]) -> str:
+    """Return a SHA-256 of the document but for its own entry ``digest``."""
+    content = {key: value for key, value in document.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def _plain(value: Any, where: str) -> Any:
     """Return a value as plain JSON, or say what is none."""
     if value is None or isinstance(value, bool | int | float | str):
@@ -90,13 +98,26 @@ def _plain(value: Any, where: str) -> Any:
     )
 
 
+def _without_defaults(model: type[Model], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that were given; the pipeline adds all defaults, of which some are functions."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(model).parameters.items()}
+    return {
+        name: value
+        for name, value in kwargs.items()
+        if name not in TRAINING_ONLY and not (name in defaults and value is defaults[name])
+    }
+
+
 def _described(value: Any) -> Any:
     """Return a value as JSON for a reader: objects by their text."""
     if isinstance(value, Mapping):
         return {str(key): _described(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_described(entry) for entry in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    if isinstance(value, numbers.Number) and not isinstance(value, bool | int):
+        value = float(value)  # type: ignore[arg-type]
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 class Run(
@@ -115,15 +136,22 @@ class Run(
     # not made from the arguments: the hub's file for counting downloads says no more than what this is
     _hub_mixin_config = {"library_name": "pykeen-mmkg", "format": FORMAT}
 
-    def __init__(self, model: Model, training: TriplesFactory, document: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        training: TriplesFactory,
+        document: Mapping[str, Any] | None = None,
+        features: FeatureMode = "copy",
+    ) -> None:
         """Initialize the run.
 
         :param model: the model
         :param training: the triples it was trained on
         :param document: the model's name (``model``) and keyword arguments (``model_kwargs``), and whatever else is to
             be kept
+        :param features: what becomes of the feature stores when the run is saved, see :func:`save_run`
         """
-        self.model, self.training, self.document = model, training, dict(document or {})
+        self.model, self.training, self.document, self.features = model, training, dict(document or {}), features
 
     @classmethod
     def from_result(cls, result: PipelineResult, license: str | None = None, **extra: Any) -> "Run":
@@ -138,7 +166,7 @@ class Run(
         if not isinstance(result.training, TriplesFactory):
             raise RunError("The training triples have no labels; a run without them could never be used on other ids.")
         configuration = dict(result.configuration)
-        kwargs = {k: v for k, v in configuration.pop("model_kwargs", {}).items() if k not in TRAINING_ONLY}
+        kwargs = _without_defaults(type(result.model), configuration.pop("model_kwargs", {}))
         metrics = result.metric_results
         return cls(
             result.model,
@@ -148,7 +176,7 @@ class Run(
                 "model_kwargs": kwargs,
                 "configuration": _described(configuration),
                 "random_seed": result.random_seed,
-                "metrics": dict(metrics.to_flat_dict()),
+                "metrics": _described(metrics.to_flat_dict()),
                 "protocol": getattr(metrics, "protocol", "") or type(metrics).__name__,
                 "losses": list(result.losses),
                 "seconds": {"training": result.train_seconds, "evaluation": result.evaluate_seconds},
@@ -157,10 +185,12 @@ class Run(
             },
         )
 
-    def _save_pretrained(self, save_directory: pathlib.Path, features: FeatureMode = "copy") -> None:
+    def _save_pretrained(self, save_directory: pathlib.Path) -> None:
         folder = pathlib.Path(save_directory)
+        # a folder without it is no run: one whose writing is interrupted is not taken for whole
+        (folder / RUN_FILE).unlink(missing_ok=True)
         sources, kwargs = write_sources(
-            self.model, self.training, dict(self.document["model_kwargs"]), folder, mode=features
+            self.model, self.training, dict(self.document["model_kwargs"]), folder, mode=self.features
         )
         state, tensors = flatten_state(self.model.state_dict())
         try:
@@ -169,9 +199,14 @@ class Run(
             with written_whole(folder / TRIPLES_FILE) as path:
                 save_file({"triples": self.training.mapped_triples.cpu().contiguous()}, path)
         except (OSError, SafetensorError) as error:
-            raise RunError(f"Cannot write into {folder}: {error}. Is the folder writable, and is there space?") from error
+            raise RunError(
+                f"Cannot write into {folder}: {error}. Is the folder writable, and is there space?"
+            ) from error
         # ASCII escapes: any label that Python can hold comes back as it was
-        labels = {"entities": labels_in_order(self.training.entity_to_id), "relations": labels_in_order(self.training.relation_to_id)}
+        labels = {
+            "entities": labels_in_order(self.training.entity_to_id),
+            "relations": labels_in_order(self.training.relation_to_id),
+        }
         write_text(folder / LABELS_FILE, json.dumps(labels, indent=0))
         self.document |= {
             "format": FORMAT,
@@ -189,8 +224,8 @@ class Run(
             "versions": self.document.get("versions") or versions(),
         }
         write_text(folder / CARD_FILE, model_card(self.document))
-        # last: a folder without it is no run, so that one whose writing was interrupted is not taken for whole
-        write_json(folder / RUN_FILE, self.document)
+        self.document["digest"] = _document_digest(self.document)
+        write_text(folder / RUN_FILE, json.dumps(self.document, indent=1, allow_nan=False))
 
     @classmethod
     def _from_pretrained(
@@ -227,6 +262,8 @@ class Run(
             raise RunError(
                 f"{folder} is a run in format {document.get('format')!r}; this version of pykeen-mmkg reads {FORMAT}."
             )
+        if document.get("digest") != _document_digest(document):
+            raise RunError(f"{folder / RUN_FILE} was changed after the run was saved; take a whole copy of the run.")
         training = cls._training(folder, document)
         training.metadata = read_sources(folder, document)
         kwargs = {name: value for name, value in document["model_kwargs"].items() if name not in SOURCE_ARGUMENTS}
@@ -235,27 +272,29 @@ class Run(
         if not weights.is_file():
             raise RunError(f"{folder} lacks {WEIGHTS_FILE}: the run is incomplete.")
         if _file_digest(weights) != document["weights"]:
-            raise RunError(f"{weights} is not the file that was saved: its digest differs. Take a whole copy of the run.")
+            raise RunError(f"{weights} is not the file that was saved (its digest differs); take a whole copy.")
         state = restore_state(document["state"], load_file(weights))
         _load_state(model, state, folder)
         return cls(model.eval(), training, document)
 
     @staticmethod
     def _training(folder: pathlib.Path, document: Mapping[str, Any]) -> TriplesFactory:
-        labels, graph = _read_json(folder / LABELS_FILE), document["graph"]
-        path = folder / TRIPLES_FILE
+        labels, graph, path = _read_json(folder / LABELS_FILE), document["graph"], folder / TRIPLES_FILE
         try:
-            triples = load_file(path)["triples"]
-        except (OSError, SafetensorError, KeyError) as error:
-            raise RunError(f"{path} is missing or damaged ({error}): take a whole copy of the run.") from error
-        factory = TriplesFactory(
-            mapped_triples=triples,
-            entity_to_id={label: i for i, label in enumerate(labels["entities"])},
-            relation_to_id={label: i for i, label in enumerate(labels["relations"])},
-            create_inverse_triples=graph["create_inverse_triples"],
-        )
+            factory = TriplesFactory(
+                mapped_triples=load_file(path)["triples"],
+                entity_to_id={label: i for i, label in enumerate(labels["entities"])},
+                relation_to_id={label: i for i, label in enumerate(labels["relations"])},
+                create_inverse_triples=graph["create_inverse_triples"],
+            )
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"{path} or {LABELS_FILE} beside it is missing or damaged ({error}): take a whole copy of the run."
+            ) from error
         if graph_digest(factory) != graph["digest"]:
-            raise RunError(f"{folder}: labels or triples are not those that were saved; take a whole copy of the run.")
+            raise RunError(
+                f"{folder}: {LABELS_FILE} or {TRIPLES_FILE} is not what was saved; take a whole copy of the run."
+            )
         return factory
 
 
@@ -298,7 +337,8 @@ def save_run(
         cannot be written
     """
     run = Run.from_result(result, license=license)
-    run.save_pretrained(folder, features=features)
+    run.features = features
+    run.save_pretrained(folder)
     return run
 
 

@@ -120,12 +120,22 @@ def read_sources(folder: pathlib.Path, document: Mapping[str, Any]) -> dict[str,
             path = folder / path
         elif not path.is_file():
             raise RunError(
-                f"The run {folder} is linked to the {key} features in {path}, which is not there. Put the file back, or "
-                "save the run with features='copy'."
+                f"The run {folder} is linked to the {key} features in {path}, which are not there. Put the file back, "
+                "or save the run with features='copy'."
             )
         store = FeatureStore.load(path)
         if store.digest != entry["digest"]:
             raise RunError(f"{path} holds other {key} features than those that the model in {folder} was trained with.")
         features[key] = str(path.absolute())
-    tables = {name: str((folder / TABLES[kind]).absolute()) for kind, name in NAMES.items() if kind in document["sources"]["tables"]}
-    return GraphMetadata(features=features, missing_rows="allow", digest=document["graph"]["digest"], **tables).to_metadata()
+    found = {
+        name: str((folder / TABLES[kind]).absolute())
+        for kind, name in NAMES.items()
+        if kind in document["sources"]["tables"]
+    }
+    return GraphMetadata(
+        entities=found.get("entities"),
+        relations=found.get("relations"),
+        features=features,
+        missing_rows="allow",
+        digest=document["graph"]["digest"],
+    ).to_metadata()

@@ -46,7 +46,9 @@ def flatten_state(state: Mapping[str, Any]) -> tuple[Any, dict[str, torch.Tensor
         if isinstance(value, tuple | list):
             entries = [flatten(entry, f"{name}/{i}") for i, entry in enumerate(value)]
             return {TUPLE: entries} if isinstance(value, tuple) else entries
-        raise RunError(f"The state {name!r} is of the type {type(value).__name__}, which cannot be saved without a pickle.")
+        raise RunError(
+            f"The state {name!r} is of the type {type(value).__name__}, which cannot be saved without a pickle."
+        )
 
     return flatten(state, ""), tensors
 

@@ -12,7 +12,9 @@ from pykeen_mmkg.runs.aligned import aligned_factory
 
 def _factory(triples: list[tuple[int, int, int]], entities: list[str], relations: list[str]) -> TriplesFactory:
     return TriplesFactory(
-        torch.tensor(triples).view(-1, 3), {e: i for i, e in enumerate(entities)}, {r: i for i, r in enumerate(relations)}
+        torch.tensor(triples).view(-1, 3),
+        {e: i for i, e in enumerate(entities)},
+        {r: i for i, r in enumerate(relations)},
     )
 
 

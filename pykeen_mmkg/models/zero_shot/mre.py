@@ -142,6 +142,7 @@ class MRE(PairScoredModel):
             ),
             **kwargs,
         )
+        self.sources = given
         self._remember_encoder(encoder, given.encoder_kwargs)
         self._aligned = (learner,)  # in a tuple, so that it is not registered a second time
 

@@ -111,6 +111,7 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, AbstractModel):
                 f"{described.vectors.shape[-1]}: they must come from the same encoder."
             )
         texts, _ = centered(texts.float(), mask)
+        self.sources = given
         self._remember_encoder(encoder, given.encoder_kwargs)
         self.described = described
         evidence = tuple(EVIDENCE if evidence is None else evidence)

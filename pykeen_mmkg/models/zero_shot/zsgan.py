@@ -254,4 +254,5 @@ class ZSGAN(PairScoredModel):
             learner_kwargs=dict(pivot=pivot, **{"critic_steps": 5, **(learner_kwargs or {})}),
             **kwargs,
         )
+        self.sources = given
         self._remember_encoder(encoder, given.encoder_kwargs)
