@@ -131,16 +131,16 @@ def predict(
     known: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Answer a query with the model saved in DIRECTORY (by pipeline(...).save_to_directory, or experiments run).
+    """Answer a query with the model saved in DIRECTORY.
 
-    The model is a pickle, as PyKEEN writes it: load only what you saved yourself.
+    Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
     """
     from pykeen.triples import TriplesFactory
 
-    from .predict import load_run
     from .predict import predict as rank
+    from .runs import open_run
 
-    model, factory = load_run(directory, None if dataset is None else _dataset(dataset, dataset_kwargs).training)
+    model, factory = open_run(directory, None if dataset is None else _dataset(dataset, dataset_kwargs).training)
     others = [
         TriplesFactory.from_path(path, entity_to_id=factory.entity_to_id, relation_to_id=factory.relation_to_id)
         for path in known
@@ -171,28 +171,29 @@ def evaluate(
     by: tuple[str, ...],
     output: pathlib.Path | None,
 ) -> None:
-    """Evaluate the model saved in DIRECTORY on DATASET by a named protocol.
+    """Evaluate the model saved in DIRECTORY on DATASET by a named protocol; labels are matched, not ids.
 
-    The model is a pickle, as PyKEEN writes it: load only what you saved yourself.
+    Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
     """
     from .evaluation.breakdown import breakdown
     from .evaluation.results import describe, write_json
     from .evaluation.run import evaluate as run
-    from .predict import load_run
+    from .runs import AlignedDataset, open_run
 
     data = _dataset(dataset, dataset_kwargs)
-    model, factory = load_run(directory, data.training)
+    model, factory = open_run(directory, data.training)
     if (model.num_entities, model.num_relations) != (factory.num_entities, factory.num_relations):
         raise MultimodalError(
             f"The model in {directory} is of {model.num_entities} entities and {model.num_relations} relations, but "
             f"{dataset} has {factory.num_entities} and {factory.num_relations}: it was trained on another graph."
         )
-    results = run(model, data, protocol, protocol_kwargs, split=split)
+    aligned = AlignedDataset(data, factory)
+    results = run(model, aligned, protocol, protocol_kwargs, split=split)
     click.echo(f"protocol {results.protocol}, split {split}")
     for metric in ("mrr", "hits@1", "hits@3", "hits@10"):
         click.echo(f"  {metric:8s} {results.get_metric(metric):.4f}")
     for aspect in by:
-        click.echo(breakdown(results, data.training, by=[aspect]).to_string(index=False))
+        click.echo(breakdown(results, aligned.training, by=[aspect]).to_string(index=False))
     if output is not None:
         seed = getattr(model, "_random_seed", None)
         write_json(output, describe(results, dataset=data, seeds=[] if seed is None else [seed]))

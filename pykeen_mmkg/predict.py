@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas
-import torch
 from pykeen.models.base import Model
 from pykeen.predict import predict_target
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
@@ -19,7 +18,7 @@ from .datasets.metadata import GraphMetadata
 from .datasets.tables import Kind, ModalityTable
 from .errors import DataError
 
-__all__ = ["load_run", "names_of", "predict", "resolve"]
+__all__ = ["names_of", "predict", "resolve"]
 
 
 def names_of(triples_factory: CoreTriplesFactory, kind: Kind = "entity") -> dict[str, str]:
@@ -113,35 +112,3 @@ def predict(
             "score": df["score"],
         }
     )
-
-
-def load_run(
-    directory: str | pathlib.Path, triples_factory: CoreTriplesFactory | None = None
-) -> tuple[Model, TriplesFactory]:
-    """Load what :meth:`pykeen.pipeline.PipelineResult.save_to_directory` wrote.
-
-    .. warning::
-        PyKEEN saves a model as a pickle, and a pickle runs code when loaded. Load only what you saved yourself.
-
-    :param directory: the folder of the run
-    :param triples_factory: the training factory, for a run that was saved without it, as by ``pykeen experiments run``
-    :returns: the model, in evaluation mode, and the training factory
-    :raises DataError: if the folder is not such a run
-    """
-    directory = pathlib.Path(directory)
-    model_path, factory_path = directory / "trained_model.pkl", directory / "training_triples"
-    if not model_path.is_file():
-        raise DataError(
-            f"{directory} is not a saved run: {model_path.name} is missing. "
-            "Save one with `pipeline(...).save_to_directory(directory)`."
-        )
-    if triples_factory is None:
-        if not factory_path.is_dir():
-            raise DataError(
-                f"{directory} was saved without its training triples; name the dataset that it was trained on."
-            )
-        triples_factory = TriplesFactory.from_path_binary(factory_path)
-    if not isinstance(triples_factory, TriplesFactory):
-        raise DataError("The training factory has no labels, so that nothing can be looked up by label.")
-    model = torch.load(model_path, weights_only=False, map_location="cpu")  # noqa: S614
-    return model.eval(), triples_factory

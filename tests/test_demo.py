@@ -4,7 +4,7 @@ import pytest
 
 from pykeen_mmkg.datasets.wordnet_emoji import WordNetEmoji
 from pykeen_mmkg.demo import COLUMNS, QUERIES, RELATION_ROWS, ROWS, run
-from pykeen_mmkg.predict import load_run
+from pykeen_mmkg.runs import open_run
 
 
 def test_run(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,5 +17,5 @@ def test_run(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ((relations.iloc[:, 1:] >= 0) & (relations.iloc[:, 1:] <= 1)).all(axis=None)
     text = capsys.readouterr().out
     assert text.count("Predictions for") == len(QUERIES) + 1
-    model, factory = load_run(tmp_path / "out")
+    model, factory = open_run(tmp_path / "out")
     assert model.num_entities == factory.num_entities == WordNetEmoji().num_entities

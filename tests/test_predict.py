@@ -8,8 +8,9 @@ from pykeen.pipeline import pipeline
 from pykeen.triples import TriplesFactory
 
 from pykeen_mmkg.datasets.folder import MultimodalDataset
-from pykeen_mmkg.errors import DataError
-from pykeen_mmkg.predict import load_run, names_of, predict, resolve
+from pykeen_mmkg.errors import DataError, RunError
+from pykeen_mmkg.predict import names_of, predict, resolve
+from pykeen_mmkg.runs import open_run
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def run(folder, stores, tmp_path_factory) -> pathlib.Path:
 @pytest.mark.parametrize("slot", ["head", "relation", "tail"])
 def test_order_and_filter(slot: str, run, folder) -> None:
     """The answers are the model's own scores in order, without what is known."""
-    model, factory = load_run(run)
+    model, factory = open_run(run)
     dataset = MultimodalDataset(path=folder)
     h, r, t = factory.mapped_triples[0].tolist()
     query = dict(head=factory.entity_id_to_label[h], relation=factory.relation_id_to_label[r])
@@ -54,7 +55,7 @@ def test_order_and_filter(slot: str, run, folder) -> None:
 
 def test_names(run) -> None:
     """A query may give names, and the answer has them."""
-    model, factory = load_run(run)
+    model, factory = open_run(run)
     by_label = predict(model, factory, head="e7", relation="r1", k=3)
     by_name = predict(model, factory, head="Thing 7", relation="successor 1", k=3)
     assert by_label.equals(by_name)
@@ -78,15 +79,15 @@ def test_resolve() -> None:
 @pytest.mark.parametrize("query", [{}, dict(head="e1"), dict(head="e1", relation="r0", tail="e2")])
 def test_bad_query(query: dict, run) -> None:
     """Exactly one slot is open."""
-    model, factory = load_run(run)
+    model, factory = open_run(run)
     with pytest.raises(DataError, match="exactly one"):
         predict(model, factory, **query)
 
 
-def test_load_run(tmp_path) -> None:
+def test_open_run(tmp_path) -> None:
     """A folder that is no run is told from one."""
-    with pytest.raises(DataError, match="trained_model.pkl"):
-        load_run(tmp_path)
+    with pytest.raises(RunError, match="trained_model.pkl"):
+        open_run(tmp_path)
 
 
 def test_names_without_table(folder) -> None:

@@ -1,7 +1,7 @@
 """Saved runs: a trained model with its labels, features and metrics in one folder, without a pickle."""
 
-from .aligned import aligned_factory
+from .aligned import AlignedDataset, aligned_factory
 from .pykeen_folder import load_pykeen_run
-from .run import Run, load_run, save_run
+from .run import Run, load_run, open_run, save_run
 
-__all__ = ["Run", "aligned_factory", "load_pykeen_run", "load_run", "save_run"]
+__all__ = ["AlignedDataset", "Run", "aligned_factory", "load_pykeen_run", "load_run", "open_run", "save_run"]

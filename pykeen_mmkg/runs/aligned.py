@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 import torch
+from pykeen.datasets.base import Dataset, EagerDataset
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from pykeen.typing import LongTensor
 
 from ..datasets import labels_in_order
 from ..errors import RunError
 
-__all__ = ["aligned_factory"]
+__all__ = ["AlignedDataset", "aligned_factory"]
 
 
 def _rows(own: Mapping[str, int], other: Mapping[str, int]) -> LongTensor:
@@ -55,3 +56,26 @@ def aligned_factory(factory: CoreTriplesFactory, training: TriplesFactory, name:
         create_inverse_triples=factory.create_inverse_triples,
         metadata=factory.metadata,
     )
+
+
+class AlignedDataset(EagerDataset):
+    """A dataset under the ids of a run, with its further test splits."""
+
+    def __init__(self, dataset: Dataset, training: TriplesFactory) -> None:
+        """Initialize the dataset.
+
+        :param dataset: the dataset, with labels
+        :param training: the training triples of the run
+        :raises RunError: if a triple of a split has a label that the run does not know
+        """
+        validation = dataset.validation
+        super().__init__(
+            training=aligned_factory(dataset.training, training, "the training split"),
+            testing=aligned_factory(dataset.testing, training, "the testing split"),
+            validation=None if validation is None else aligned_factory(validation, training, "the validation split"),
+            metadata=dataset.metadata,
+        )
+        self.extra = {
+            name: aligned_factory(factory, training, f"the split {name!r}")
+            for name, factory in (getattr(dataset, "extra", None) or {}).items()
+        }

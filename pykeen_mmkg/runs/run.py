@@ -28,7 +28,7 @@ from typing import Any
 from huggingface_hub import ModelHubMixin, snapshot_download
 from pykeen.models import Model, model_resolver
 from pykeen.pipeline import PipelineResult
-from pykeen.triples import TriplesFactory
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -37,10 +37,11 @@ from ..errors import RunError
 from ..evaluation.results import versions
 from ..io import write_text, written_whole
 from .card import model_card
+from .pykeen_folder import load_pykeen_run
 from .sources import SOURCE_ARGUMENTS, FeatureMode, read_sources, write_sources
 from .state import flatten_state, restore_state
 
-__all__ = ["FORMAT", "RUN_FILE", "Run", "graph_digest", "load_run", "save_run"]
+__all__ = ["FORMAT", "RUN_FILE", "Run", "graph_digest", "load_run", "open_run", "save_run"]
 
 #: the version of the folder's layout
 FORMAT = 1
@@ -350,3 +351,19 @@ def load_run(folder: str | pathlib.Path) -> Run:
     :raises RunError: if the folder is no run, or a file of it is missing or is not what was saved
     """
     return Run._load(pathlib.Path(folder))
+
+
+def open_run(
+    folder: str | pathlib.Path, triples_factory: CoreTriplesFactory | None = None
+) -> tuple[Model, TriplesFactory]:
+    """Load a run of either kind: one of :func:`save_run`, or a folder that PyKEEN saved, which holds a pickle.
+
+    :param folder: the folder
+    :param triples_factory: the training triples, for a folder of PyKEEN that was saved without them
+    :returns: the model, in evaluation mode, and its training triples
+    :raises RunError: if the folder is neither, or is damaged
+    """
+    if (pathlib.Path(folder) / RUN_FILE).is_file():
+        run = load_run(folder)
+        return run.model, run.training
+    return load_pykeen_run(folder, triples_factory)

@@ -191,9 +191,9 @@ def test_save_and_load(interaction: str, loop: str, folder, stores, tmp_path) ->
         device="cpu",
     )
     result.save_to_directory(tmp_path)
-    from pykeen_mmkg.predict import load_run
+    from pykeen_mmkg.runs import open_run
 
-    model, factory = load_run(tmp_path)
+    model, factory = open_run(tmp_path)
     batch = torch.cartesian_prod(torch.arange(factory.num_entities), torch.arange(factory.num_relations))
     assert all(torch.equal(p, result.model.get_parameter(name)) for name, p in model.named_parameters())
     # the features are read from their file again, to other memory, on which the last digits of products depend

@@ -4,10 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pykeen.datasets.base import EagerDataset
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from pykeen_mmkg.errors import RunError
-from pykeen_mmkg.runs.aligned import aligned_factory
+from pykeen_mmkg.runs.aligned import AlignedDataset, aligned_factory
 
 
 def _factory(triples: list[tuple[int, int, int]], entities: list[str], relations: list[str]) -> TriplesFactory:
@@ -54,3 +55,17 @@ def test_without_labels_it_is_refused() -> None:
     training = _factory([(0, 0, 1)], ["a", "b"], ["r"])
     with pytest.raises(RunError, match="no labels"):
         aligned_factory(CoreTriplesFactory(torch.tensor([[0, 0, 1]]), 2, 1), training)
+
+
+def test_a_dataset_under_the_ids_of_a_run() -> None:
+    training = _factory([(0, 0, 1), (1, 0, 2)], ["a", "b", "c"], ["r"])
+    shifted = ["c", "a", "b"]
+    dataset = EagerDataset(
+        training=_factory([(1, 0, 2), (2, 0, 0)], shifted, ["r"]), testing=_factory([(0, 0, 1)], shifted, ["r"])
+    )
+    dataset.extra = {"more": _factory([(2, 0, 2)], shifted, ["r"])}
+    aligned = AlignedDataset(dataset, training)
+    assert torch.equal(aligned.training.mapped_triples, training.mapped_triples)
+    assert aligned.testing.mapped_triples.tolist() == [[2, 0, 0]]
+    assert aligned.validation is None
+    assert aligned.extra["more"].mapped_triples.tolist() == [[1, 0, 1]]
