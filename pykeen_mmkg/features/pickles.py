@@ -20,6 +20,7 @@ from .store import FeatureStore
 
 __all__ = [
     "import_pickle",
+    "read_pickle",
 ]
 
 #: The types of numbers that are read: floats and integers of any width, and booleans
@@ -44,16 +45,7 @@ def import_pickle(
         if the file is missing or no such pickle, or if it names anything that is not a number
     """
     path = pathlib.Path(path).expanduser()
-    try:
-        with path.open("rb") as file:
-            content = _Reader(file).load()
-    except FeatureError as error:
-        raise FeatureError(f"{path} is not read: {error}") from None
-    except FileNotFoundError:
-        raise FeatureError(f"There is no feature file at {path}.") from None
-    # a broken pickle raises almost anything
-    except Exception as error:
-        raise FeatureError(f"{path} is no pickled dictionary of vectors ({type(error).__name__}: {error}).") from error
+    content = read_pickle(path)
     if not isinstance(content, dict):
         raise FeatureError(f"{path} holds no dictionary from labels to vectors, but a {type(content).__name__}.")
     rows = {}
@@ -70,6 +62,28 @@ def import_pickle(
     vectors = np.stack([np.zeros(dim, np.float32) if row is None else row for row in rows.values()])
     mask = torch.tensor([row is not None for row in rows.values()])
     return FeatureStore.from_tensors(rows, torch.from_numpy(vectors), mask, modality=modality, provenance=provenance)
+
+
+def read_pickle(path: pathlib.Path) -> Any:
+    """Read a pickle of dictionaries, lists, strings, numbers and arrays of numbers.
+
+    :param path:
+        the file
+    :returns:
+        what it holds; what stands for an array has a method ``as_array``
+    :raises FeatureError:
+        if the file is missing or no pickle, or if it names anything else
+    """
+    try:
+        with path.open("rb") as file:
+            return _Reader(file).load()
+    except FeatureError as error:
+        raise FeatureError(f"{path} is not read: {error}") from None
+    except FileNotFoundError:
+        raise FeatureError(f"There is no feature file at {path}.") from None
+    # a broken pickle raises almost anything
+    except Exception as error:
+        raise FeatureError(f"{path} is no pickle of plain data ({type(error).__name__}: {error}).") from error
 
 
 def _vector(value: object, where: str) -> np.ndarray:
