@@ -1,6 +1,6 @@
 """PyKEEN's LocalDatasetTestCase on each dataset; but for the demo, whose files are shipped, on a small made-up folder.
 
-The published counts are those of ``datasets/test_benchmarks.py``.
+The published counts are those of ``datasets/benchmarks``.
 """
 
 import functools
@@ -72,6 +72,30 @@ class FB15k237ZSTests(_FolderCase):
 
 class NELLZSTests(_FolderCase):
     dataset_cls = benchmarks.NELLZS
+
+
+class WikiZSTests(_FolderCase):
+    dataset_cls = benchmarks.WikiZS
+
+
+class MKGWTests(_FolderCase):
+    dataset_cls = benchmarks.MKGW
+
+
+class MKGYTests(_FolderCase):
+    dataset_cls = benchmarks.MKGY
+
+
+class WN18RRInductiveTests(_FolderCase):
+    dataset_cls = benchmarks.WN18RRInductive
+
+
+class FB15k237InductiveTests(_FolderCase):
+    dataset_cls = benchmarks.FB15k237Inductive
+
+
+class WikiArtMKGTests(_FolderCase):
+    dataset_cls = benchmarks.WikiArtMKG
 
 
 class WordNetEmojiTests(cases.LocalDatasetTestCase):

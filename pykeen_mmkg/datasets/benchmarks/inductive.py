@@ -1,9 +1,9 @@
 """Benchmarks of unseen entities: the inductive splits of GraIL [teru2020]_, with texts.
 
-Training and inference graph share relations, but no entity (8 of WN18RR's v3). The folder holds the training graph as ``train.tsv`` and
-``valid.tsv``, its test triples as ``test-seen-entities.tsv``, the test triples of the inference graph as ``test.tsv``,
-and the other triples of the inference graph as ``known_true.tsv``: they are used as a filter, not as input, for a model
-that reads texts and images needs no graph around an unseen entity.
+Training and inference graph share relations, but no entity (8 of WN18RR's v3). The folder holds the training graph as
+``train.tsv`` and ``valid.tsv``, its test triples as ``test-seen-entities.tsv``, the test triples of the inference graph
+as ``test.tsv``, and the other triples of the inference graph as ``known_true.tsv``: they are used as a filter, not as
+input, for a model that reads texts and images needs no graph around an unseen entity.
 """
 
 import pathlib

@@ -24,7 +24,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize(("cls", "version"), PUBLISHED)
 def test_real_splits(made: Make, cls: type[Benchmark], version: str):
-    """Training and inference graph share no entity, the inference graph has no new relation, and every entity has a text."""
+    """The graphs share no entity, the inference graph has no new relation, and every entity has a text."""
     dataset = made(cls, version=version)
     seen = set(dataset.training.mapped_triples[:, [0, 2]].flatten().tolist())
     for other in (dataset.validation, dataset.extra["seen-entities"]):
