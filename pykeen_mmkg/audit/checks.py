@@ -16,7 +16,7 @@ import torch
 from pykeen.triples import CoreTriplesFactory
 from tqdm.auto import tqdm
 
-from ..baselines.rules import DuplicateRule, InverseRule, Rule, SymmetricRule, opposite_relations
+from ..baselines.rules import Baseline, DuplicateRule, InverseRule, SymmetricRule, opposite_relations
 from ..datasets import GraphMetadata, load_dataset
 from ..errors import MultimodalError
 from ..evaluation.results import dataset_digest
@@ -219,7 +219,7 @@ def _shared_triples(subject: _Subject) -> Iterator[Finding]:
 
 
 def _rule_check(
-    check: str, what: str, cls: type[Rule], find: Callable[[_Subject], torch.Tensor]
+    check: str, what: str, cls: type[Baseline], find: Callable[[_Subject], torch.Tensor]
 ) -> Callable[[_Subject], Iterator[Finding]]:
     def run(subject: _Subject) -> Iterator[Finding]:
         opposite = find(subject)

@@ -1,4 +1,4 @@
-"""Trivial rules that every table of results should show: what a model has to beat.
+"""Trivial baselines that every table of results should show: what a model has to beat.
 
 They are models of PyKEEN by name (``pipeline(model="inverserule")``) that read the training triples once and learn
 nothing by gradient, so that the same evaluators rank them: ``inverserule``, ``symmetricrule``,
@@ -14,27 +14,37 @@ import torch
 from docdata import parse_docdata
 from pykeen.models.baseline.models import EvaluationOnlyModel
 from pykeen.triples import CoreTriplesFactory
-from pykeen.typing import LABEL_HEAD, LABEL_TAIL, FloatTensor, InductiveMode, LongTensor, MappedTriples, Target
+from pykeen.typing import (
+    LABEL_HEAD,
+    LABEL_RELATION,
+    LABEL_TAIL,
+    FloatTensor,
+    InductiveMode,
+    LongTensor,
+    MappedTriples,
+    Target,
+)
 from torch import nn
 
 from ..indexing import TargetIndex, degrees, row_offsets, shared_pairs
+from ..models.queries import QueryScoringMixin
 
 __all__ = [
-    "RULES",
+    "BASELINES",
     "DegreeRule",
     "DuplicateRule",
     "InverseRule",
     "RandomRule",
-    "Rule",
+    "Baseline",
     "SymmetricRule",
     "opposite_relations",
 ]
 
 
-class Rule(EvaluationOnlyModel):
-    """A model without weights.
+class Baseline(QueryScoringMixin, EvaluationOnlyModel):
+    """A baseline: a model without weights.
 
-    PyKEEN's pipeline trains whatever it is given. A rule goes along: it has one number as its only parameter, which
+    PyKEEN's pipeline trains whatever it is given. A baseline goes along: it has one number as its only parameter, which
     takes no part in the scores, so that training changes nothing. ``epochs=0`` saves the time.
     """
 
@@ -42,7 +52,7 @@ class Rule(EvaluationOnlyModel):
     hpo_default: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, triples_factory: CoreTriplesFactory, **kwargs) -> None:
-        """Initialize the rule.
+        """Initialize the baseline.
 
         :param triples_factory: the training triples
         :param kwargs: taken as the pipeline gives them to every model (``random_seed``, ``loss``, ...), and unused
@@ -73,35 +83,22 @@ class Rule(EvaluationOnlyModel):
         return torch.zeros((), device=self.idle.device)
 
     # docstr-coverage: inherited
-    def score_t(  # noqa: D102
-        self,
-        hr_batch: LongTensor,
-        *,
-        slice_size: int | None = None,
-        mode: InductiveMode | None = None,
-        tails: LongTensor | None = None,
-    ) -> FloatTensor:
-        return self._answer(hr_batch[:, 0], hr_batch[:, 1], LABEL_TAIL, tails)
-
-    # docstr-coverage: inherited
-    def score_h(  # noqa: D102
-        self,
-        rt_batch: LongTensor,
-        *,
-        slice_size: int | None = None,
-        mode: InductiveMode | None = None,
-        heads: LongTensor | None = None,
-    ) -> FloatTensor:
-        return self._answer(rt_batch[:, 1], rt_batch[:, 0], LABEL_HEAD, heads)
-
-    # docstr-coverage: inherited
     def score_hrt(self, hrt_batch: LongTensor, **kwargs) -> FloatTensor:  # noqa: D102
         scores = self.score_t(hrt_batch[:, :2])
         return scores.gather(1, hrt_batch[:, 2:].to(scores.device))
 
-    def _answer(
-        self, entities: LongTensor, relations: LongTensor, target: Target, ids: LongTensor | None
+    # docstr-coverage: inherited
+    def _score_queries(
+        self,
+        batch: LongTensor,
+        target: Target,
+        ids: LongTensor | None,
+        mode: InductiveMode | None = None,
+        **kwargs: Any,
     ) -> FloatTensor:
+        if target == LABEL_RELATION:
+            return super()._score_queries(batch, target, ids, mode, **kwargs)
+        entities, relations = batch.unbind(-1) if target == LABEL_TAIL else batch.flip(-1).unbind(-1)
         if self.training and self._doubled:
             # a training loop asks about inverse relations by ids that prediction never uses
             scores = torch.zeros(len(entities), self.num_entities)
@@ -136,14 +133,14 @@ def opposite_relations(
     return torch.where(share > 0, opposite, -1), share
 
 
-class _LookupRule(Rule):
+class _LookupBaseline(Baseline):
     """Rank first the entities that a relation of the training triples gives, usually in the opposite direction."""
 
     #: whether the other relation is read in the opposite direction
     swapped: ClassVar[bool] = True
 
     def __init__(self, triples_factory: CoreTriplesFactory, **kwargs) -> None:
-        """Initialize the rule.
+        """Initialize the baseline.
 
         :param triples_factory: the training triples
         :param kwargs: unused
@@ -171,7 +168,7 @@ class _LookupRule(Rule):
 
 
 @parse_docdata
-class InverseRule(_LookupRule):
+class InverseRule(_LookupBaseline):
     """Answer with the inverse: for (h, r, ?), first the x with (x, r', h) in training, where r' is the inverse of r.
 
     The inverse of each relation is learned from the training triples, see :func:`opposite_relations`; it may be the
@@ -191,7 +188,7 @@ class InverseRule(_LookupRule):
 
 
 @parse_docdata
-class SymmetricRule(_LookupRule):
+class SymmetricRule(_LookupBaseline):
     """Answer as if every relation were symmetric: for (h, r, ?), first the x with (x, r, h) in training.
 
     ---
@@ -208,7 +205,7 @@ class SymmetricRule(_LookupRule):
 
 
 @parse_docdata
-class DuplicateRule(_LookupRule):
+class DuplicateRule(_LookupBaseline):
     """Answer with a near-duplicate relation: for (h, r, ?), first the x with (h, r', x) in training.
 
     The other relation r' is learned from the training triples, see :func:`opposite_relations`.
@@ -229,7 +226,7 @@ class DuplicateRule(_LookupRule):
 
 
 @parse_docdata
-class DegreeRule(Rule):
+class DegreeRule(Baseline):
     """Answer with the most frequent entities in training.
 
     ---
@@ -241,7 +238,7 @@ class DegreeRule(Rule):
     """
 
     def __init__(self, triples_factory: CoreTriplesFactory, per_relation: bool = True, **kwargs) -> None:
-        """Initialize the rule.
+        """Initialize the baseline.
 
         :param triples_factory: the training triples
         :param per_relation: whether to count the triples of the query's relation only. A relation without training
@@ -275,7 +272,7 @@ class DegreeRule(Rule):
 
 
 @parse_docdata
-class RandomRule(Rule):
+class RandomRule(Baseline):
     """Answer at random: every triple has a number that depends on nothing but the seed and the triple's ids.
 
     ---
@@ -287,7 +284,7 @@ class RandomRule(Rule):
     """
 
     def __init__(self, triples_factory: CoreTriplesFactory, seed: int = 0, **kwargs) -> None:
-        """Initialize the rule.
+        """Initialize the baseline.
 
         :param triples_factory: the training triples; only their numbers of entities and relations matter
         :param seed: the seed
@@ -319,8 +316,8 @@ def _mix(values: LongTensor) -> LongTensor:
     return shift(values ^ shift(values, 31), 40)
 
 
-#: the rules by name, in the order of a table
-RULES: dict[str, type[Rule]] = {
+#: the baselines by name, in the order of a table
+BASELINES: dict[str, type[Baseline]] = {
     "random": RandomRule,
     "degree": DegreeRule,
     "symmetric": SymmetricRule,

@@ -18,7 +18,7 @@ from scipy import sparse
 from ..errors import DataError
 from ..indexing import degrees, occurring
 from ..modalities import ModalitySources, labels_of
-from .rules import DegreeRule, Rule
+from .rules import Baseline, DegreeRule
 
 __all__ = ["AdamicAdar", "BlindMixture", "DescriptionFrequency", "relation_baselines"]
 
@@ -82,7 +82,7 @@ class _WordScores:
 
 
 @parse_docdata
-class AdamicAdar(Rule):
+class AdamicAdar(Baseline):
     r"""Answer with the nearest entities, whatever the relation.
 
     .. math::
@@ -100,7 +100,7 @@ class AdamicAdar(Rule):
     """
 
     def __init__(self, triples_factory: CoreTriplesFactory, bonus: float = 1000.0, **kwargs) -> None:
-        """Initialize the rule.
+        """Initialize the baseline.
 
         :param triples_factory: the training triples
         :param bonus: the bonus of linked entities
@@ -117,7 +117,7 @@ class AdamicAdar(Rule):
 
 
 @parse_docdata
-class DescriptionFrequency(Rule):
+class DescriptionFrequency(Baseline):
     r"""Answer with the entities that are frequent with relations of similar words.
 
     .. math::
@@ -138,7 +138,7 @@ class DescriptionFrequency(Rule):
     hpo_default: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, triples_factory: CoreTriplesFactory, sources: Mapping[str, Any] | None = None, **kwargs) -> None:
-        """Initialize the rule.
+        """Initialize the baseline.
 
         :param triples_factory: the training triples
         :param sources: where descriptions come from, see :class:`~pykeen_mmkg.modalities.ModalitySources`
@@ -154,7 +154,7 @@ class DescriptionFrequency(Rule):
 
 
 @parse_docdata
-class BlindMixture(Rule):
+class BlindMixture(Baseline):
     r"""Both: :math:`\log(1 + s_{AA}) + \log(1 + s_{words}) + \beta [h, t\ \text{linked}]`.
 
     ---
@@ -172,7 +172,7 @@ class BlindMixture(Rule):
         bonus: float = 3.0,
         **kwargs,
     ) -> None:
-        """Initialize the rule.
+        """Initialize the baseline.
 
         :param triples_factory: the training triples
         :param sources: where descriptions come from, see :class:`~pykeen_mmkg.modalities.ModalitySources`
@@ -193,7 +193,7 @@ class BlindMixture(Rule):
 
 
 #: the rows of :func:`relation_baselines`
-BASELINES: Mapping[str, type[Rule]] = {
+BASELINES: Mapping[str, type[Baseline]] = {
     "tail degree": DegreeRule,
     "Adamic-Adar + link bonus": AdamicAdar,
     "TF-IDF of descriptions": DescriptionFrequency,

@@ -8,7 +8,7 @@ from docdata import parse_docdata
 from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import LABEL_HEAD, LABEL_TAIL, BoolTensor, FloatTensor, LongTensor, Target
 
-from ..baselines.rules import Rule
+from ..baselines.rules import Baseline
 from ..errors import DataError
 from ..modalities import TEXTUAL, VISUAL, ModalitySources, labels_of
 from ..nn.evidence.queries import Queries
@@ -20,7 +20,7 @@ __all__ = ["Evidence"]
 
 
 @parse_docdata
-class Evidence(Rule):
+class Evidence(Baseline):
     r"""Scores an answer by counts over the training triples, and by texts that are alike.
 
     Its parts are rules of one and two links, the answers of entities with similar texts, the likeness to known

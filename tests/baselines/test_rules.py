@@ -11,7 +11,7 @@ from pykeen.pipeline import pipeline
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from pykeen_mmkg.baselines.rules import (
-    RULES,
+    BASELINES,
     DegreeRule,
     DuplicateRule,
     InverseRule,
@@ -109,7 +109,7 @@ def test_random_rule_is_a_function_of_triple_and_seed():
     assert abs(torch.corrcoef(scores)[0, 1]) < 0.06
 
 
-@pytest.mark.parametrize("name", sorted(RULES))
+@pytest.mark.parametrize("name", sorted(BASELINES))
 @pytest.mark.parametrize("create_inverse_triples", [False, True])
 def test_rules_run_in_the_pipeline_and_training_changes_nothing(name, create_inverse_triples):
     def run(epochs):

@@ -8,7 +8,7 @@ import torch
 from docdata import parse_docdata
 from pykeen.losses import InfoNCELoss, Loss
 from pykeen.triples import CoreTriplesFactory
-from pykeen.typing import FloatTensor, InductiveMode, LongTensor
+from pykeen.typing import LABEL_TAIL, FloatTensor, InductiveMode, LongTensor, Target
 from torch import nn
 
 from ..._compat import AbstractModel
@@ -19,13 +19,14 @@ from ...nn.zero_shot.evidence import EVIDENCE, PairEvidence, score_grid
 from ...nn.zero_shot.graph import EvidenceGraph, nearest_texts
 from ...nn.zero_shot.words import WordOverlap
 from ..loss import OwnLossMixin
+from ..queries import QueryScoringMixin
 from .descriptions import DescribedRelationsMixin, centered
 
 __all__ = ["RelEvidence"]
 
 
 @parse_docdata
-class RelEvidence(OwnLossMixin, DescribedRelationsMixin, AbstractModel):
+class RelEvidence(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, AbstractModel):
     """Scores a triple by the evidence of the training graph, read in the light of the relation's description.
 
     See :class:`.PairEvidence` for the formula. A relation's own triples never count as evidence
@@ -216,56 +217,25 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, AbstractModel):
         inside, texts = self._inside(relation), self.described(relation)
         return score_grid(self._active(), head, inside, texts, tails, limit)[inverse]
 
-    def _score_all(self, columns: Mapping[int, LongTensor], target: int, ids: LongTensor | None, n: int) -> FloatTensor:
-        """Score all (or the given) choices for the column `target`."""
-        batch = len(next(iter(columns.values())))
+    # docstr-coverage: inherited
+    def _score_queries(
+        self,
+        batch: LongTensor,
+        target: Target,
+        ids: LongTensor | None,
+        mode: InductiveMode | None = None,
+        **kwargs: Any,
+    ) -> FloatTensor:
+        if target != LABEL_TAIL or (ids is not None and ids.ndim > 1):
+            return super()._score_queries(batch, target, ids, mode, **kwargs)
         if ids is None:
-            ids = torch.arange(n, device=self.device)
-        if target == 2 and ids.ndim == 1:
-            return self._score_tails(columns[0], columns[1], ids)
-        if ids.ndim == 1:
-            ids = ids.expand(batch, -1)
-        full = {key: value[:, None].expand_as(ids).reshape(-1) for key, value in columns.items()}
-        full[target] = ids.reshape(-1)
-        return self._score(full[0], full[1], full[2]).view(ids.shape)
+            ids = torch.arange(self.num_entities, device=self.device)
+        return self._score_tails(batch[:, 0], batch[:, 1], ids)
 
     # docstr-coverage: inherited
     def score_hrt(self, hrt_batch: LongTensor, *, mode: InductiveMode | None = None) -> FloatTensor:  # noqa: D102
         heads, relations, tails = hrt_batch.unbind(-1)
         return self._score(heads, relations, tails)[:, None]
-
-    # docstr-coverage: inherited
-    def score_t(  # noqa: D102
-        self,
-        hr_batch: LongTensor,
-        *,
-        slice_size: int | None = None,
-        mode: InductiveMode | None = None,
-        tails: LongTensor | None = None,
-    ) -> FloatTensor:
-        return self._score_all({0: hr_batch[:, 0], 1: hr_batch[:, 1]}, 2, tails, self.num_entities)
-
-    # docstr-coverage: inherited
-    def score_h(  # noqa: D102
-        self,
-        rt_batch: LongTensor,
-        *,
-        slice_size: int | None = None,
-        mode: InductiveMode | None = None,
-        heads: LongTensor | None = None,
-    ) -> FloatTensor:
-        return self._score_all({1: rt_batch[:, 0], 2: rt_batch[:, 1]}, 0, heads, self.num_entities)
-
-    # docstr-coverage: inherited
-    def score_r(  # noqa: D102
-        self,
-        ht_batch: LongTensor,
-        *,
-        slice_size: int | None = None,
-        mode: InductiveMode | None = None,
-        relations: LongTensor | None = None,
-    ) -> FloatTensor:
-        return self._score_all({0: ht_batch[:, 0], 2: ht_batch[:, 1]}, 1, relations, self.num_relations)
 
     # docstr-coverage: inherited
     def get_grad_params(self) -> Iterable[nn.Parameter]:  # noqa: D102

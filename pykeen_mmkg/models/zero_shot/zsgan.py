@@ -11,7 +11,16 @@ from pykeen.models.nbase import ERModel
 from pykeen.nn.modules import Interaction, TransEInteraction
 from pykeen.nn.representation import Embedding, Representation
 from pykeen.triples import CoreTriplesFactory
-from pykeen.typing import BoolTensor, FloatTensor, HintOrType, InductiveMode, LongTensor
+from pykeen.typing import (
+    LABEL_RELATION,
+    LABEL_TAIL,
+    BoolTensor,
+    FloatTensor,
+    HintOrType,
+    InductiveMode,
+    LongTensor,
+    Target,
+)
 from torch import nn
 
 from ...indexing import seen_relations
@@ -19,12 +28,13 @@ from ...modalities import ModalitySources
 from ...nn.zero_shot.generator import SelfTrained
 from ...nn.zero_shot.pair_learner import PairLearner
 from ..loss import OwnLossMixin
+from ..queries import QueryScoringMixin
 from .descriptions import DescribedRelations, DescribedRelationsMixin
 
 __all__ = ["ZSGAN", "PairScoredModel"]
 
 
-class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, ERModel):
+class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, ERModel):
     """Seen relations are scored by an interaction, unseen ones by the pair they would have to look like.
 
     The vectors of entities and seen relations are trained by the loop; the extractor of pairs and the generator train
@@ -121,70 +131,42 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, ERModel):
         return result
 
     # docstr-coverage: inherited
-    def score_t(  # noqa: D102
+    def _score_queries(
         self,
-        hr_batch: LongTensor,
-        *,
-        slice_size: int | None = None,
+        batch: LongTensor,
+        target: Target,
+        ids: LongTensor | None,
         mode: InductiveMode | None = None,
-        tails: LongTensor | None = None,
+        **kwargs: Any,
     ) -> FloatTensor:
-        seen = self._is_seen(hr_batch[:, 1])
-        known = super().score_t
-        return self._mixed(
-            seen, hr_batch, tails, lambda b, t: known(b, slice_size=slice_size, mode=mode, tails=t), "tail"
-        )
+        if target == LABEL_RELATION:
+            every = torch.arange(self.num_relations, device=batch.device) if ids is None else ids
+            if every.ndim > 1 or not bool(self._is_seen(every).all()):
+                return super()._score_queries(batch, target, ids, mode, **kwargs)
+            return ERModel.score_r(self, batch, relations=every, mode=mode, **kwargs)
 
-    # docstr-coverage: inherited
-    def score_h(  # noqa: D102
-        self,
-        rt_batch: LongTensor,
-        *,
-        slice_size: int | None = None,
-        mode: InductiveMode | None = None,
-        heads: LongTensor | None = None,
-    ) -> FloatTensor:
-        seen = self._is_seen(rt_batch[:, 0])
-        known = super().score_h
-        return self._mixed(
-            seen, rt_batch, heads, lambda b, h: known(b, slice_size=slice_size, mode=mode, heads=h), "head"
-        )
+        def interaction(rows: LongTensor, ids: LongTensor | None) -> FloatTensor:
+            if target == LABEL_TAIL:
+                return ERModel.score_t(self, rows, tails=ids, mode=mode, **kwargs)
+            return ERModel.score_h(self, rows, heads=ids, mode=mode, **kwargs)
 
-    def _mixed(self, seen: BoolTensor, batch: LongTensor, ids: LongTensor | None, known: Any, side: str) -> FloatTensor:
-        """Score rows of seen relations by the interaction, the others by pairs."""
+        one, relations = batch.unbind(-1) if target == LABEL_TAIL else batch.flip(-1).unbind(-1)
+        seen = self._is_seen(relations)
         if bool(seen.all()):
-            return known(batch, ids)
+            return interaction(batch, ids)
         every = torch.arange(self.num_entities, device=batch.device) if ids is None else ids
         result = torch.empty(len(batch), every.shape[-1], device=batch.device)
         if bool(seen.any()):
-            result[seen] = known(batch[seen], ids if ids is None or ids.ndim == 1 else ids[seen])
-        one, relations = batch[~seen].unbind(-1) if side == "tail" else batch[~seen].flip(-1).unbind(-1)
-        prototypes = self._prototypes(relations)
+            result[seen] = interaction(batch[seen], ids if ids is None or ids.ndim == 1 else ids[seen])
+        one, prototypes = one[~seen], self._prototypes(relations[~seen])
+        cosines = self.pairs.extractor.cosines
         if every.ndim == 1:
-            made = self.pairs.extractor.cosines(one, every, prototypes, side)
+            made = cosines(one, every, prototypes, target)
         else:
             rows = zip(one, every[~seen], prototypes, strict=True)
-            made = torch.cat([self.pairs.extractor.cosines(o[None], e, a[None], side) for o, e, a in rows])
+            made = torch.cat([cosines(o[None], e, p[None], target) for o, e, p in rows])
         result[~seen] = made.to(result)
         return result
-
-    # docstr-coverage: inherited
-    def score_r(  # noqa: D102
-        self,
-        ht_batch: LongTensor,
-        *,
-        slice_size: int | None = None,
-        mode: InductiveMode | None = None,
-        relations: LongTensor | None = None,
-    ) -> FloatTensor:
-        if relations is None:
-            relations = torch.arange(self.num_relations, device=ht_batch.device)
-        if relations.ndim == 1 and bool(self._is_seen(relations).all()):
-            return super().score_r(ht_batch, slice_size=slice_size, mode=mode, relations=relations)
-        every = relations.expand(len(ht_batch), -1) if relations.ndim == 1 else relations
-        heads, tails = (ht_batch[:, i, None].expand_as(every) for i in (0, 1))
-        triples = torch.stack([heads, every, tails], dim=-1).reshape(-1, 3)
-        return self.score_hrt(triples, mode=mode).view(every.shape)
 
 
 @parse_docdata
