@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import torch
 from class_resolver import OptionalKwargs
 from docdata import parse_docdata
 from pykeen.losses import Loss, MarginRankingLoss
 from pykeen.nn.modules import Interaction
 from pykeen.nn.representation import Representation, TransformedRepresentation
 from pykeen.triples import CoreTriplesFactory
-from pykeen.typing import FloatTensor, HintOrType
+from pykeen.typing import HintOrType
 from torch import nn
 
 from ...errors import MultimodalError
@@ -144,7 +143,6 @@ class MRE(PairScoredModel):
         )
         self.sources = given
         self._remember_encoder(encoder, given.encoder_kwargs)
-        self._aligned = (learner,)  # in a tuple, so that it is not registered a second time
 
     @staticmethod
     def _entity(
@@ -172,11 +170,3 @@ class MRE(PairScoredModel):
             },
             **kwargs,
         )
-
-    # docstr-coverage: inherited
-    def collect_regularization_term(self) -> FloatTensor:  # noqa: D102
-        total = super().collect_regularization_term()
-        loss = self._aligned[0].pop_loss()
-        if loss is not None:
-            total = total + loss
-        return total if isinstance(total, torch.Tensor) else torch.as_tensor(float(total), device=self.device)

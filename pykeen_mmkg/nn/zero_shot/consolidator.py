@@ -6,6 +6,7 @@ from typing import Any, cast
 import torch
 from docdata import parse_docdata
 from pykeen.nn.representation import Embedding, Representation
+from pykeen.regularizers import Regularizer
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
 from torch import nn
 from torch.nn import functional
@@ -15,7 +16,15 @@ from ...indexing import Ragged, pick
 from ..cached import CachedRepresentation
 from ..feature import FeatureRepresentation
 
-__all__ = ["AlignedRepresentation", "SampledRGCNRepresentation"]
+__all__ = ["AlignedRepresentation", "AuxiliaryLoss", "SampledRGCNRepresentation"]
+
+
+class AuxiliaryLoss(Regularizer):
+    """A sum of losses, as a term that PyKEEN's training loops add to that of the triples."""
+
+    # docstr-coverage: inherited
+    def forward(self, x: FloatTensor) -> FloatTensor:  # noqa: D102
+        return x
 
 
 @parse_docdata
@@ -46,7 +55,7 @@ class AlignedRepresentation(CachedRepresentation):
     over the entities that have the modality; :math:`M_i` are the modalities of the entity i. MRE masks patches and
     tokens, of which a frozen vector has none; by the denominator the loss of zeros is 1, whatever the encoder's scale.
 
-    :meth:`pop_loss` hands the weighted sum over. An entity without any modality is zero.
+    Their weighted sum reaches the loss the way PyKEEN's regularizers do. An entity without any modality is zero.
 
     ---
     name: Aligned Modalities
@@ -96,7 +105,7 @@ class AlignedRepresentation(CachedRepresentation):
         self.temperature, self.contrastive_weight = temperature, contrastive_weight
         self.reconstruction_weight, self.mask_rate, self.max_rows = weights, mask_rate, max_rows
         self.decoders = nn.ModuleDict({name: nn.Linear(self.shape[0], parts[name].feature_dim) for name in weights})
-        self._loss: FloatTensor | None = None
+        self.objective = AuxiliaryLoss()
 
     def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
         vectors: list[FloatTensor] = []
@@ -132,7 +141,7 @@ class AlignedRepresentation(CachedRepresentation):
         similarity = functional.normalize(one, dim=-1) @ functional.normalize(other, dim=-1).T / self.temperature
         own = torch.arange(len(similarity), device=similarity.device)
         loss = (functional.cross_entropy(similarity, own) + functional.cross_entropy(similarity.T, own)) / 2
-        self._add(self.contrastive_weight * loss)
+        self.objective.update(self.contrastive_weight * loss)
 
     def hide(self, x: FloatTensor) -> tuple[FloatTensor, BoolTensor]:
         """Mask a random share of the coordinates, and scale the rest up so that the sum stays the same on average.
@@ -160,15 +169,7 @@ class AlignedRepresentation(CachedRepresentation):
         for name, weight in self.reconstruction_weight.items():
             x, hidden = inputs[name]
             error = ((self.decoders[name](u) - x) * hidden).square().sum()
-            self._add(weight * error / (x * hidden).square().sum().clamp(min=1e-12))
-
-    def _add(self, loss: FloatTensor) -> None:
-        self._loss = loss if self._loss is None else self._loss + loss
-
-    def pop_loss(self) -> FloatTensor | None:
-        """Return the weighted losses of all calls since the last time, and forget them."""
-        loss, self._loss = self._loss, None
-        return loss
+            self.objective.update(weight * error / (x * hidden).square().sum().clamp(min=1e-12))
 
 
 def _mean(vectors: Sequence[FloatTensor], masks: Sequence[BoolTensor]) -> FloatTensor:
