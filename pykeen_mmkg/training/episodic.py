@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from class_resolver import HintOrType, OptionalKwargs
 from docdata import parse_docdata
-from pykeen.sampling.negative_sampler import NegativeSampler
+from pykeen.sampling import NegativeSampler, negative_sampler_resolver
 from pykeen.training.slcwa import SLCWATrainingLoop
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from pykeen.triples.instances import BaseBatchedSLCWAInstances, SLCWABatch
@@ -116,6 +116,8 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
                 "filterer": KnownTriplesFilterer,
                 **(negative_sampler_kwargs or {}),
             }
+        elif isinstance(negative_sampler, str):
+            negative_sampler = negative_sampler_resolver.lookup(negative_sampler)
         super().__init__(negative_sampler=negative_sampler, negative_sampler_kwargs=negative_sampler_kwargs, **kwargs)
         self.negatives = negatives
         self.episodes = dict(

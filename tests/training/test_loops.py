@@ -4,6 +4,7 @@ import numpy
 import pytest
 import torch
 from pykeen.models import DistMult, TransE
+from pykeen.pipeline import pipeline
 from pykeen.training import SLCWATrainingLoop
 from pykeen.triples import TriplesFactory
 
@@ -35,6 +36,13 @@ def test_pool_sampler(typed: TriplesFactory) -> None:
     for row, triple in zip(negatives, typed.mapped_triples, strict=True):
         assert (row[:, :2] == triple[:2]).all()
         assert set(row[:, 2].tolist()) == set(pools[int(triple[1])].tolist())
+    # by default, the tails that the relation has in training
+    sampler = PoolNegativeSampler(
+        mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, num_negs_per_pos=50
+    )
+    for row, triple in zip(sampler.corrupt_batch(typed.mapped_triples), typed.mapped_triples, strict=True):
+        known = typed.mapped_triples[typed.mapped_triples[:, 1] == triple[1], 2]
+        assert set(row[:, 2].tolist()) == set(known.tolist())
     with pytest.raises(DataError, match="no entity to draw"):
         PoolNegativeSampler(pools={0: pools[0]}, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2)
 
@@ -81,6 +89,25 @@ def test_regularization_counts(typed: TriplesFactory, monkeypatch: pytest.Monkey
     plain = loop._process_batch(batch, 0, 3)
     monkeypatch.setattr(model, "collect_regularization_term", lambda: torch.tensor(5.0))
     torch.testing.assert_close(loop._process_batch(batch, 0, 3), plain + 5)
+
+
+@pytest.mark.parametrize("name", ["sharedtail", "pool", "basic"])
+def test_samplers_by_name(typed: TriplesFactory, name: str) -> None:
+    """Both samplers are known to PyKEEN's loops and to the episodic one by their names."""
+    for loop in ("slcwa", "episodic"):
+        result = pipeline(
+            training=typed,
+            testing=typed,
+            model="distmult",
+            model_kwargs=dict(embedding_dim=4),
+            training_loop=loop,
+            negative_sampler=name,
+            negative_sampler_kwargs=dict(num_negs_per_pos=2),
+            training_kwargs=dict(num_epochs=1, batch_size=4, use_tqdm=False),
+            evaluation_kwargs=dict(use_tqdm=False),
+            random_seed=0,
+        )
+        assert numpy.isfinite(result.losses).all()
 
 
 def test_rare_relations_come_up() -> None:
