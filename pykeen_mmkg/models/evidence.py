@@ -171,7 +171,9 @@ def _texts(
     """
     found: dict[str, tuple[FloatTensor, BoolTensor]] = {}
     for modality in (TEXTUAL, VISUAL):
-        if sources.provides("entity", modality):
+        # pictures only stand in for texts
+        lacking = modality == TEXTUAL or (impute is not None and TEXTUAL in found and not found[TEXTUAL][1].all())
+        if lacking and sources.provides("entity", modality):
             vectors, mask = sources.gather("entity", modality, labels).lookup(labels)
             if modality in shuffle:
                 rows = _shuffled(torch.where(mask, torch.arange(len(mask)), -1), shuffle[modality])

@@ -9,7 +9,7 @@ import torch
 from pykeen.pipeline import pipeline
 from pykeen.triples import TriplesFactory
 
-from pykeen_mmkg.errors import DataError
+from pykeen_mmkg.errors import DataError, FeatureError
 from pykeen_mmkg.features import FeatureStore
 from pykeen_mmkg.models.evidence import Evidence
 from pykeen_mmkg.nn.evidence.scorer import PARTS, EvidenceScorer
@@ -107,3 +107,12 @@ def test_pipeline(factory: TriplesFactory, sources: dict) -> None:
     loaded = torch.load(buffer, weights_only=False)
     batch = factory.mapped_triples[:5]
     torch.testing.assert_close(loaded.score_hrt(batch), result.model.score_hrt(batch))
+
+
+def test_pictures_only_stand_in(factory: TriplesFactory, sources: dict) -> None:
+    """Where every entity has a text, or nothing is to be estimated, pictures need no features."""
+    given = sources["sources"]
+    given = {**given, "features": {**given["features"], "visual": "nowhere.safetensors"}}
+    with pytest.raises(FeatureError, match="nowhere"):
+        Evidence(triples_factory=factory, sources=given)
+    assert "copy" in Evidence(triples_factory=factory, sources=given, impute=None).parts
