@@ -46,6 +46,7 @@ class Evidence(Baseline):
         *,
         triples_factory: CoreTriplesFactory,
         parts: Sequence[str] | None = None,
+        prior: bool = False,
         neighbours: int = 10,
         copy_neighbours: int = 64,
         temperature: float = 0.05,
@@ -63,6 +64,7 @@ class Evidence(Baseline):
         :param triples_factory: the training triples; sources that its metadata names need not be given again
         :param parts: some of :data:`~pykeen_mmkg.nn.evidence.scorer.PARTS`; by default all for which there are texts,
             but for the prior
+        :param prior: whether the prior is one of the parts that are there by default
         :param neighbours: how many nearest texts are a link "~" of path rules
         :param copy_neighbours: how many nearest texts are copied from
         :param temperature: the width of the kernel of copying
@@ -86,13 +88,15 @@ class Evidence(Baseline):
         texts: dict[str, Any] = {}
         if parts is None or set(parts) - {"link", "prior"}:
             given = self.sources = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
-            texts = _texts(given, labels_of(triples_factory, "entity"), impute, shuffle or {})
+            if given.entities is not None or any(given.provides("entity", name) for name in (TEXTUAL, VISUAL)):
+                texts = _texts(given, labels_of(triples_factory, "entity"), impute, shuffle or {})
         self.scorer = EvidenceScorer(
             triples_factory.mapped_triples,
             num_entities=self.num_entities,
             num_relations=self.num_relations,
             **texts,
             parts=parts,
+            prior=prior,
             neighbours=neighbours,
             copy_neighbours=copy_neighbours,
             temperature=temperature,

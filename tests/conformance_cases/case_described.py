@@ -7,6 +7,8 @@ import torch
 from pykeen.nn import Embedding
 
 from pykeen_mmkg.features import FeatureStore
+from pykeen_mmkg.models.complex_n3 import ComplExN3
+from pykeen_mmkg.models.late_fusion import LateFusion
 from pykeen_mmkg.models.two_tower import TwoTower
 from pykeen_mmkg.models.zero_shot.devise import DeViSE
 from pykeen_mmkg.models.zero_shot.mre import MRE
@@ -45,6 +47,24 @@ class TwoTowerTests(_DescribedCase):
     cls = TwoTower
     # the scales of the relations, and the temperature
     num_constant_init = 2
+
+
+class ComplExN3Tests(cases.ModelTestCase):
+    cls = ComplExN3
+
+
+class LateFusionTests(_DescribedCase):
+    """It fits its scorers at the first step of a loop, and its own number stays what it is."""
+
+    cls = LateFusion
+    embeddings = False
+    # that number, and what the two towers start from
+    num_constant_init = 3
+    kwargs = {
+        "scorers": {
+            name: {"training_kwargs": {"num_epochs": 1, "use_tqdm": False}} for name in ("content", "structure")
+        }
+    }
 
 
 class RelEvidenceTests(_DescribedCase):

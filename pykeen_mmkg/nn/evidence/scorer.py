@@ -48,6 +48,7 @@ class EvidenceScorer:
         names: Sequence[str] | None = None,
         descriptions: Sequence[str] | None = None,
         parts: Collection[str] | None = None,
+        prior: bool = False,
         neighbours: int = 10,
         copy_neighbours: int = 64,
         temperature: float = 0.05,
@@ -64,6 +65,7 @@ class EvidenceScorer:
         :param names: the names of the entities, empty where there is none
         :param descriptions: their descriptions
         :param parts: some of :data:`PARTS`; by default all for which there are texts, but for the prior
+        :param prior: whether the prior is one of those that are there by default
         :param neighbours: how many nearest texts are a link "~" of path rules
         :param copy_neighbours: how many nearest texts are copied from
         :param temperature: the temperature of copying, see :class:`~.copying.Copying`
@@ -73,7 +75,8 @@ class EvidenceScorer:
         """
         lacking: tuple[str, ...] = () if vectors is not None else TEXT_PARTS
         lacking += () if names is not None else WORDS
-        asked = [part for part in PARTS[:-1] if part not in lacking] if parts is None else list(parts)
+        default = [part for part in PARTS if part not in lacking and (prior or part != "prior")]
+        asked = default if parts is None else list(parts)
         for part in asked:
             if part not in PARTS:
                 raise MultimodalError(f"Unknown part {part!r} of the evidence; choose some of {', '.join(PARTS)}.")
