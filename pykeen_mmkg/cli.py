@@ -1,4 +1,4 @@
-"""The command line: ``pykeen-mmkg demo | encode | predict | evaluate | audit | study``.
+"""The command line: ``pykeen-mmkg demo | encode | predict | evaluate | audit | datasets | study``.
 
 Training is PyKEEN's: ``pykeen train vlkge``, ``pykeen experiments run``, ``pykeen optimize``.
 """
@@ -212,6 +212,25 @@ def audit(dataset: str, dataset_kwargs: dict[str, Any], as_json: bool, fail_on: 
     click.echo(report.to_json() if as_json else report.to_text())
     if fail_on is not None and report.failed(fail_on):
         sys.exit(1)
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@click.option("--audit", "audited", is_flag=True, help="Fetch and audit each, and print the findings as a table.")
+@click.option("--format", "fmt", default="simple", show_default=True, help="A format of tabulate, such as github.")
+def datasets(names: tuple[str, ...], audited: bool, fmt: str) -> None:
+    """Print the benchmarks (NAMES, or all): sizes, texts, sources, licences, known leaks."""
+    from .datasets.benchmarks import select_benchmarks
+    from .datasets.benchmarks.facts import facts_table
+
+    benchmarks = select_benchmarks(names)
+    if not audited:
+        click.echo(facts_table(benchmarks, fmt))
+        return
+    from .audit.checks import audit as run
+    from .audit.overview import audit_table
+
+    click.echo(audit_table([run(cls()) for cls in benchmarks], fmt))
 
 
 @main.command()

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pykeen_mmkg.errors import FeatureError
-from pykeen_mmkg.features.pickles import import_pickle
+from pykeen_mmkg.features.pickles import import_pickle, read_pickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -148,9 +148,9 @@ def test_arrays_of_other_things(value, dump):
         ({"a": None}, "dimension"),
         ({(1, 2): [1.0]}, "label"),
         ({"a": [float("nan")]}, "'a'.*NaN"),
-        (b"", "no pickled"),
-        (b"no pickle", "no pickled"),
-        (pickle.dumps({"a": [1.0, 2.0]})[:-4], "no pickled"),
+        (b"", "no pickle of plain data"),
+        (b"no pickle", "no pickle of plain data"),
+        (pickle.dumps({"a": [1.0, 2.0]})[:-4], "no pickle of plain data"),
     ],
 )
 def test_other_content(content, match, dump):
@@ -178,3 +178,10 @@ def test_flipped_bytes(data, tmp_path):
         import_pickle(path)
     except FeatureError:
         return
+
+
+def test_plain_data(tmp_path):
+    """Texts are read as they are."""
+    path = tmp_path / "texts.pkl"
+    path.write_bytes(pickle.dumps({"a": ["one", 2, None]}))
+    assert read_pickle(path) == {"a": ["one", 2, None]}

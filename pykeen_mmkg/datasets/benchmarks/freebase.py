@@ -139,7 +139,9 @@ class FB15k237ZS(Benchmark):
         entity_text: 14208
         relation_text: 235
         entity_images: 0
-    images: as for FB15k-237
+    images: >-
+        addresses of images by Freebase id are published by MMKB (mniepert/mmkb); put the images into the folder images
+        of the dataset's, as %2Fm%2F<id>_<number>.jpg, or pass images
     leaks: >-
         13,810 further true triples of the test relations are in FB15k-237 but not in the split (known_true.tsv): filter
         them

@@ -134,7 +134,9 @@ class WN18RRInductive(_Inductive):
         entity_text: 3668
         relation_text: 9
         entity_images: 0
-    images: as for WN18RR
+    images: >-
+        ImageNet's photographs of the synsets; put them into the folder wordnet-photos beside the dataset's, as
+        n<offset>_<number>.jpg, or pass images
     leaks: of v3, 8 entities are in both graphs
     """
 
@@ -187,7 +189,9 @@ class FB15k237Inductive(_Inductive):
         entity_text: 2687
         relation_text: 180
         entity_images: 0
-    images: as for FB15k-237
+    images: >-
+        addresses of images by Freebase id are published by MMKB (mniepert/mmkb); put the images into the folder images
+        of the dataset's, as %2Fm%2F<id>_<number>.jpg, or pass images
     """
 
     graph = ("fb237", "fb15k-237-inductive")

@@ -175,7 +175,9 @@ class MKGY(Benchmark):
         entity_text: 15000
         relation_text: 28
         entity_images: 0
-    images: as for MKG-W
+    images: >-
+        zjukg/NATIVE links to vectors; import them with import_pickle or FeatureStore.from_tensors into the folder
+        features of the dataset's, as visual.safetensors
     """  # noqa: D205
 
     folder_name = "mkg-y"

@@ -118,7 +118,7 @@ def test_made_from_published_files(
         "valid.tsv",
     ]
     assert [path.name for path in folder.parent.iterdir()] == ["mkg-y"]
-    assert "Images: as for MKG-W" in caplog.text
+    assert "Images: zjukg/NATIVE links to vectors" in caplog.text
     assert len(server.requests) == len(small)
     monkeypatch.setenv(SOURCES_VARIABLE, NOBODY)
     for path in (nowhere / "mmkg" / "sources").rglob("*.txt"):
