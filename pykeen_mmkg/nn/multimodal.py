@@ -39,9 +39,9 @@ class MultimodalRepresentation(CachedRepresentation):
     from its features alone; an id lacking a modality has it masked likewise. See
     :mod:`pykeen_mmkg.nn.fusion` for what a mask does to each fusion.
 
-    The vectors are fused once per evaluation, see :class:`.CachedRepresentation`. In training, the
-    average and the sum add up what is frozen once and for all (features that are neither projected nor adapted), which
-    costs one more table of the output's size.
+    The vectors are fused once per evaluation, see :class:`~pykeen_mmkg.nn.cached.CachedRepresentation`. In training,
+    the average and the sum add up what is frozen once and for all (features that are neither projected nor adapted),
+    which costs one more table of the output's size.
 
     With ``fusion="average"`` this is the entity representation of VL-KGE.
 
@@ -112,8 +112,8 @@ class MultimodalRepresentation(CachedRepresentation):
         :param structural_dropout: the probability with which an id is treated as unseen in a training step, so that the
             fusion and the interaction learn to work without structure
         :param modality_dropout: the same for each other modality. No dropout ever takes the last thing an id has.
-        :param kwargs: further keyword arguments of :class:`.CachedRepresentation`. A ``shape`` is verified: it is that
-            of the fusion, which is `embedding_dim` for all but ``concat``
+        :param kwargs: further keyword arguments of :class:`~pykeen_mmkg.nn.cached.CachedRepresentation`. A ``shape`` is
+            verified: it is that of the fusion, which is `embedding_dim` for all but ``concat``
         :raises MultimodalError: if a modality is unknown, or a mask, a probability, or a fusion does not fit
         :raises FeatureError: if features cannot be used
         :raises MaxIDMismatchError: if the parts are for different numbers of ids
