@@ -1,7 +1,7 @@
 """The table of unseen relations: one row, one dataset and one seed a call; results are appended to a file.
 
-python benchmarks/zero_shot.py encode --data ../shared/data/fb15k-237-zs --encoder <folder> --out <features>
-python benchmarks/zero_shot.py run --data ../shared/data/fb15k-237-zs --features <features> --row relevidence --seed 0
+python benchmarks/zero_shot.py encode --data data/fb15k-237-zs --encoder <folder> --out <features>
+python benchmarks/zero_shot.py run --data data/fb15k-237-zs --features <features> --row relevidence --seed 0
 """
 
 import json

@@ -140,10 +140,7 @@ def test_citations() -> None:
 def test_pages_are_listed() -> None:
     """Each page stands in a table of contents."""
     index = (DOCS / "index.md").read_text(encoding="utf-8").splitlines()
-    pages = {
-        os.path.splitext(path.relative_to(DOCS).as_posix())[0]
-        for path in DOCS.rglob("*.*")
-        if path.suffix in {".md", ".rst"}
-    }
+    files = [path for path in DOCS.rglob("*.*") if path.suffix in {".md", ".rst"}]
+    pages = {path.relative_to(DOCS).with_suffix("").as_posix() for path in files}
     pages = {page for page in pages if not page.startswith(("reference/modules", "_build"))} - {"index"}
     assert pages <= set(index), pages - set(index)

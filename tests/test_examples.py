@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples" / "zero_shot").glob("*.json"))
 PAPER_MODELS = sorted((ROOT / "examples" / "wn9_img").glob("vl_*.yaml"))
 #: what the configurations name, in place of which the toys come
-DATA, ENCODER = "../shared/data/fb15k-237-zs", re.compile(r"sentence-transformers/all-[\w-]+")
+DATA, ENCODER = "data/fb15k-237-zs", re.compile(r"sentence-transformers/all-[\w-]+")
 N = 30
 
 
@@ -89,7 +89,7 @@ def test_paper_models(example: pathlib.Path, folder: pathlib.Path, stores: dict[
     """The four models of the paper: all of the configuration but its dataset, encoder and number of epochs."""
     configuration = yaml.safe_load(example.read_text(encoding="utf-8"))
     pipeline = configuration["pipeline"]
-    assert (pipeline["dataset"], pipeline["dataset_kwargs"]) == ("wn9img", {"path": "../shared/data/wn9-img"})
+    assert (pipeline["dataset"], pipeline["dataset_kwargs"]) == ("wn9img", {"path": "data/wn9-img"})
     pipeline |= {"dataset": "multimodal", "dataset_kwargs": {"path": str(folder)}}
     assert pipeline["model_kwargs"].pop("encoder") == ".encoder"
     pipeline["model_kwargs"]["sources"] = {"features": stores}
