@@ -1,6 +1,6 @@
 """Mutation test: small changes of the package's code, of which the tests have to notice each.
 
-    python benchmarks/mutants.py nn/kernels nn/fusion --sample 60
+    python benchmarks/mutants.py nn/kernels nn/fusion/learned --sample 60
     python benchmarks/mutants.py nn/kernels --again     # the survivors once more, after new tests
     python benchmarks/mutants.py --report
 
@@ -38,7 +38,9 @@ EQUIVALENT = pathlib.Path(__file__).with_name("mutants_equivalent.json")
 #: module -> the test modules that have to notice its mutants
 TESTS: dict[str, list[str]] = {
     "nn/kernels": ["nn/test_kernels.py"],
-    "nn/fusion": ["nn/test_fusion.py"],
+    "nn/fusion/base": ["nn/test_fusion.py"],
+    "nn/fusion/fixed": ["nn/test_fusion.py"],
+    "nn/fusion/learned": ["nn/test_fusion.py"],
     "nn/zero_shot/generator": ["nn/zero_shot/test_generator.py"],
     "nn/zero_shot/evidence": ["nn/zero_shot/test_evidence.py"],
     "nn/zero_shot/kinds": ["nn/zero_shot/test_kinds.py", "nn/zero_shot/test_evidence.py"],

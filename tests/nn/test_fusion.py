@@ -25,7 +25,7 @@ from pykeen_mmkg.nn.fusion import (
 )
 
 NAMES = ["structural", "visual", "textual", "audio"]
-KINDS = ["average", "dense", "masked", "sum", "concat", "weighted", "gated", "attention"]
+KINDS = ["average", "dense", "masked", "sum", "concat", "weighted", "asymmetric", "dense weights", "gated", "attention"]
 
 
 def build(kind: str, names: list[str], dim: int) -> Fusion:
@@ -33,7 +33,8 @@ def build(kind: str, names: list[str], dim: int) -> Fusion:
     if kind in {"dense", "masked"}:
         return AverageFusion(names, dim, form=kind)
     torch.manual_seed(0)
-    fusion = make_fusion(kind, None, modalities=names, dim=dim)
+    form = {"asymmetric": {"form": "asymmetric"}, "dense weights": {"form": "dense"}}.get(kind)
+    fusion = make_fusion("weighted" if form else kind, form, modalities=names, dim=dim)
     for parameter in fusion.parameters():
         torch.nn.init.normal_(parameter)
     return fusion
@@ -62,6 +63,11 @@ def by_hand(fusion: Fusion, kind: str, xs: list[list[float]], has: list[bool]) -
         return [sum(xs[i][j] for i in present) / count if count else 0.0 for j in dims]
     if kind == "weighted":
         weights = softmax({i: fusion.logits[i].item() for i in present})
+        return [sum(weights[i] * xs[i][j] for i in present) for j in dims]
+    if kind in {"asymmetric", "dense weights"}:
+        # what keeps its weight although it is missing: everything, or structure
+        kept = {i for i in range(len(xs)) if kind == "dense weights" or fusion.modalities[i] == "structural"}
+        weights = softmax({i: fusion.logits[i].item() for i in kept | set(present)})
         return [sum(weights[i] * xs[i][j] for i in present) for j in dims]
     if kind == "attention":
         scores = {}
@@ -206,7 +212,7 @@ def test_coefficients(kind: str) -> None:
     fusion = build(kind, NAMES, 3)
     xs, mask = [torch.randn(9, 3) for _ in NAMES], torch.rand(9, 4) < 0.5
     coefficients = fusion.coefficients(mask)
-    assert (coefficients is None) == (kind in {"concat", "weighted", "gated", "attention"})
+    assert (coefficients is None) == isinstance(fusion, ConcatFusion | WeightedFusion | GatedFusion | AttentionFusion)
     if coefficients is not None:
         assert coefficients.dtype == torch.get_default_dtype() and not coefficients[~mask].any()
         expected = sum(coefficients[:, i, None] * x for i, x in enumerate(xs))
@@ -280,6 +286,7 @@ def test_resolver() -> None:
     [
         (("mean", None, NAMES, 3), "attention, average, concat, gated, sum, weighted"),
         (("average", {"form": "odd"}, NAMES, 3), "uneven, dense, masked"),
+        (("weighted", {"form": "uneven"}, NAMES, 3), "masked, asymmetric, dense"),
         (("sum", {"form": "dense"}, NAMES, 3), "form"),
         (("sum", None, ["visual", "visual"], 3), "each once"),
         (("sum", None, [], 3), "at least one"),
