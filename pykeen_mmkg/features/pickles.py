@@ -10,7 +10,7 @@ from __future__ import annotations
 import pathlib
 import pickle
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import torch
@@ -28,7 +28,10 @@ NUMBERS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4",
 
 
 def import_pickle(
-    path: str | pathlib.Path, modality: str = "features", provenance: Mapping[str, str] | None = None
+    path: str | pathlib.Path,
+    modality: str = "features",
+    provenance: Mapping[str, str] | None = None,
+    several: Literal["mean"] | None = None,
 ) -> FeatureStore:
     """Import a pickled dictionary of vectors, as the official VL-KGE repository publishes them.
 
@@ -39,11 +42,16 @@ def import_pickle(
         the name of the modality
     :param provenance:
         where the vectors came from, as plain strings
+    :param several:
+        what becomes of several vectors under one label, such as those of an entity's images: ``"mean"``, as in the code
+        of VL-KGE, or by default an error
     :returns:
         a store, to be saved with :meth:`pykeen_mmkg.features.FeatureStore.save`
     :raises FeatureError:
         if the file is missing or no such pickle, or if it names anything that is not a number
     """
+    if several not in {None, "mean"}:
+        raise FeatureError(f"Unknown several={several!r}; choose 'mean', or None to allow one vector per label only.")
     path = pathlib.Path(path).expanduser()
     content = read_pickle(path)
     if not isinstance(content, dict):
@@ -52,7 +60,7 @@ def import_pickle(
     for label, value in content.items():
         if not isinstance(label, str | int):
             raise FeatureError(f"{path} has a label of the type {type(label).__name__}: {label!r}.")
-        rows[str(label)] = None if value is None else _vector(value, where=f"{path}, {label!r}")
+        rows[str(label)] = None if value is None else _vector(value, several, where=f"{path}, {label!r}")
     sizes = {len(row) for row in rows.values() if row is not None}
     if len(sizes) != 1 or len(rows) != len(content):
         raise FeatureError(
@@ -86,16 +94,26 @@ def read_pickle(path: pathlib.Path) -> Any:
         raise FeatureError(f"{path} is no pickle of plain data ({type(error).__name__}: {error}).") from error
 
 
-def _vector(value: object, where: str) -> np.ndarray:
-    """Turn a list of numbers, or an array with one axis longer than one, into a vector."""
+def _vector(value: object, several: str | None, where: str) -> np.ndarray:
+    """Turn a list of numbers, an array with one axis longer than one, or the mean of several of these, into one."""
     try:
-        value = _array(value)
+        if several is not None and isinstance(value, list | tuple) and any(map(_holds_numbers, value)):
+            array = np.stack([_array(item).reshape(-1) for item in value])
+        else:
+            array = _array(value)
     except (FeatureError, ValueError, TypeError, OverflowError) as error:
         raise FeatureError(f"{where}: no vector of numbers ({error}).") from None
-    if value.size == 0 or value.size != max(value.shape, default=1):
-        raise FeatureError(f"{where}: no vector, but an array of the shape {value.shape}.")
+    if several is not None and array.ndim == 2 and min(array.shape) > 1:
+        array = array.mean(axis=0, dtype=np.float64)
+    if array.size == 0 or array.size != max(array.shape, default=1):
+        raise FeatureError(f"{where}: no vector, but an array of the shape {array.shape}.")
     with np.errstate(over="ignore"):  # infinity is reported by the store
-        return value.reshape(-1).astype(np.float32)
+        return array.reshape(-1).astype(np.float32)
+
+
+def _holds_numbers(value: object) -> bool:
+    """Return whether an item of a list is a vector rather than a number."""
+    return isinstance(value, list | tuple) or (hasattr(value, "as_array") and value.as_array().size > 1)
 
 
 def _array(value: object) -> np.ndarray:

@@ -185,3 +185,31 @@ def test_plain_data(tmp_path):
     path = tmp_path / "texts.pkl"
     path.write_bytes(pickle.dumps({"a": ["one", 2, None]}))
     assert read_pickle(path) == {"a": ["one", 2, None]}
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_several_vectors(protocol, dump):
+    """The mean of the vectors of a label, however they are held; without being asked for it is an error."""
+    first, second = [1.0, 2.0, 4.0], [3.0, 0.0, -4.0]
+    content = {
+        "lists": [first, second],
+        "arrays": [np.array(first), np.array(second, dtype=np.float32)],
+        "matrix": np.array([first, second]),
+        "rows": [np.array([first]), np.array([second])],
+        "one": [first],
+        "plain": first,
+        "none": None,
+    }
+    path = dump(content, protocol)
+    store = import_pickle(path, several="mean")
+    for label, mean in {**dict.fromkeys(("lists", "arrays", "matrix", "rows"), [2.0, 1.0, 0.0])}.items():
+        assert store.vectors[store.labels.index(label)].tolist() == mean, label
+    for label in ("one", "plain"):
+        assert store.vectors[store.labels.index(label)].tolist() == first, label
+    assert store.mask.tolist() == [label != "none" for label in store.labels]
+    with pytest.raises(FeatureError, match="'lists'"):
+        import_pickle(path)
+    with pytest.raises(FeatureError, match="'ragged'"):
+        import_pickle(dump({"ragged": [first, [1.0]]}, protocol), several="mean")
+    with pytest.raises(FeatureError, match="several='first'"):
+        import_pickle(path, several="first")
