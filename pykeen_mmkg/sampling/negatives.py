@@ -4,14 +4,109 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from class_resolver import HintOrType
 from docdata import parse_docdata
+from pykeen.sampling.filtering import Filterer
 from pykeen.sampling.negative_sampler import NegativeSampler
 from pykeen.typing import BoolTensor, LongTensor, MappedTriples
 
 from ..errors import DataError
 from ..indexing import Ragged, pick
+from .filterer import KnownTriplesFilterer
 
-__all__ = ["PoolNegativeSampler", "SharedTailNegativeSampler"]
+__all__ = ["DistinctNegativeSampler", "PoolNegativeSampler", "SharedTailNegativeSampler"]
+
+
+@parse_docdata
+class DistinctNegativeSampler(NegativeSampler):
+    """Corrupt one side of a triple, chosen by a coin, by entities that are all different and none of which is known.
+
+    A known negative is drawn again, where PyKEEN's samplers leave it out: each triple gets ``num_negs_per_pos`` of
+    them, uniformly from all sets of so many unknown answers. These are the negatives of the code of VL-KGE.
+
+    ---
+    name: Distinct
+    citation:
+        author: Efthymiou
+        year: 2026
+        link: https://arxiv.org/abs/2603.02435
+        github: thefth/vl-kge
+    """
+
+    #: how often what is known, or is there already, is drawn again before it is counted what there is to draw
+    max_rounds: int = 50
+
+    def __init__(self, *, filtered: bool = True, filterer: HintOrType[Filterer] = None, **kwargs: Any) -> None:
+        """Initialize the sampler.
+
+        :param filtered: must be true, or not given
+        :param filterer: says what is known, by default :class:`~pykeen_mmkg.sampling.filterer.KnownTriplesFilterer`
+        :param kwargs: keyword arguments of :class:`pykeen.sampling.NegativeSampler`
+        :raises DataError: if it is not to filter
+        """
+        if not filtered:
+            raise DataError("The sampler `distinct` is always filtered; PyKEEN's `basic` is without a filter.")
+        super().__init__(filtered=True, filterer=filterer or KnownTriplesFilterer, **kwargs)
+
+    # docstr-coverage: inherited
+    def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:  # noqa: D102
+        flat, k = positive_batch.reshape(-1, 3), self.num_negs_per_pos
+        tail = torch.rand(len(flat), device=flat.device) < 0.5
+        drawn = flat.new_full((len(flat), k), -1)
+        todo = torch.arange(len(flat), device=flat.device)
+        for _ in range(self.max_rounds):
+            if not len(todo):
+                break
+            drawn[todo] = self._fill(flat[todo], tail[todo], drawn[todo], 2 * k)
+            todo = todo[drawn[todo, -1] < 0]
+        if len(todo):  # few are left to choose from: look at all, in random order
+            every = torch.stack([torch.randperm(self.num_entities, device=flat.device) for _ in todo])
+            drawn[todo] = self._fill(flat[todo], tail[todo], drawn[todo], 0, every)
+            if bool((drawn < 0).any()):
+                raise DataError(
+                    f"A triple has fewer than num_negs_per_pos={k} unknown answers among {self.num_entities} entities."
+                )
+        return self._corrupted(flat, tail, drawn).view(*positive_batch.shape[:-1], k, 3)
+
+    @staticmethod
+    def _corrupted(triples: LongTensor, tail: BoolTensor, entities: LongTensor) -> LongTensor:
+        """Put entities, shape ``(n, k)``, on one side of triples; shape: ``(n, k, 3)``."""
+        result = triples[:, None].repeat(1, entities.shape[1], 1)
+        column = torch.where(tail, 2, 0)[:, None, None].expand(-1, entities.shape[1], 1)
+        return result.scatter_(-1, column, entities[..., None])
+
+    def _fill(
+        self, triples: LongTensor, tail: BoolTensor, drawn: LongTensor, more: int, choice: LongTensor | None = None
+    ) -> LongTensor:
+        """Go on drawing.
+
+        :param triples: shape: ``(n, 3)``
+        :param tail: shape: ``(n,)``; whether the tail is corrupted
+        :param drawn: shape: ``(n, k)``; what is drawn already, -1 for what is not
+        :param more: how many to draw
+        :param choice: shape: ``(n, m)``; what to take in place of draws
+        :returns: shape: ``(n, k)``; with -1 at the end where there are not enough
+        """
+        if choice is None:
+            choice = torch.randint(self.num_entities, (len(triples), more), device=triples.device)
+        candidates = triples[:, None].repeat(1, choice.shape[1], 1)
+        candidates.scatter_(
+            -1, torch.where(tail, 2, 0)[:, None, None].expand(-1, choice.shape[1], 1), choice[..., None]
+        )
+        assert self.filterer is not None
+        choice = choice.masked_fill(self.filterer.contains(candidates), -1)
+        both = torch.cat([drawn, choice], dim=-1)
+        # the first of equal ones stays: a stable sort keeps their order
+        values, order = both.sort(dim=-1, stable=True)
+        again = torch.zeros_like(both, dtype=torch.bool)
+        again[:, 1:] = values[:, 1:] == values[:, :-1]
+        both = both.masked_fill(torch.zeros_like(again).scatter(-1, order, again), -1)
+        first = (both < 0).long().argsort(dim=-1, stable=True)
+        return both.gather(-1, first)[:, : drawn.shape[1]]
+
+    # docstr-coverage: inherited
+    def sample(self, positive_batch: LongTensor) -> tuple[LongTensor, BoolTensor | None]:  # noqa: D102
+        return self.corrupt_batch(positive_batch), None
 
 
 @parse_docdata
