@@ -35,6 +35,11 @@ __all__ = [
 ]
 
 
+def with_swapped(triples: MappedTriples) -> MappedTriples:
+    """Return triples, and (t, r, h) for each (h, r, t): the filter of the code of VL-KGE."""
+    return torch.cat([triples, triples.flip(dims=[1])])
+
+
 @parse_docdata
 class StandardEvaluator(ProtocolEvaluator):
     """The filtered ranking among all entities of both sides [bordes2013]_ with realistic ranks.
@@ -81,7 +86,7 @@ class VLKGEAuthorEvaluator(ProtocolEvaluator):
 
     # docstr-coverage: inherited
     def filter_triples(self, triples: MappedTriples) -> MappedTriples:  # noqa: D102
-        return torch.cat([triples, triples.flip(dims=[1])])
+        return with_swapped(triples)
 
 
 @parse_docdata
@@ -220,6 +225,7 @@ class RelationPoolEvaluator(ProtocolEvaluator):
         split_relations: Sequence[str | int] | None = None,
         pool_triples: str | Path | Sequence[str | Path] | None = None,
         full_ranking: bool = False,
+        merged: bool = False,
         targets: Collection[Target] | None = (LABEL_TAIL,),
         **kwargs: Any,
     ) -> None:
@@ -231,14 +237,25 @@ class RelationPoolEvaluator(ProtocolEvaluator):
         :param pool_triples: tab-separated files of triples (labels) from which the pools come, in place of all known
             triples
         :param full_ranking: whether to rank among all entities too; the results then have it as ``beside["standard"]``
+        :param merged: whether the answers to leave out come from one map for both directions, as in ``vlkge-author``
+            and in the code of VL-KGE: for (h, r, ?) also each x with (x, r, h) known. The pools are the same
         :param targets: the sides to predict; default: tails, as in the paper
         :param kwargs: see :class:`ProtocolEvaluator`
         """
+        if merged and full_ranking:
+            raise EvaluationError("full_ranking is by the standard filter: leave it or `merged` out.")
         super().__init__(targets=targets, **kwargs)
         self.split_relations = list(split_relations or [])
         self.pool_triples = [pool_triples] if isinstance(pool_triples, str | Path) else list(pool_triples or [])
         self.full_ranking = full_ranking
+        self.merged = merged
+        if merged:
+            self.protocol = "relation-pool (merged filter)"  # type: ignore[misc]
         self._pool: MappedTriples | None = None
+
+    # docstr-coverage: inherited
+    def filter_triples(self, triples: MappedTriples) -> MappedTriples:  # noqa: D102
+        return with_swapped(triples) if self.merged else triples
 
     # docstr-coverage: inherited
     def candidates(  # noqa: D102
