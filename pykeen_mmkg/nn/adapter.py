@@ -13,21 +13,24 @@ __all__ = ["ResidualAdapter"]
 class ResidualAdapter(nn.Module, ExtraReprMixin):
     """A small trained change of a frozen vector: ``x + tanh(g) * LayerNorm(W2 relu(W1 x))``.
 
-    The scalar g starts at zero, so the adapter starts as the identity, while W1 and W2 start at random: were all of
-    them zero, no gradient would ever leave zero. The formula is that of VL-KGE (https://arxiv.org/abs/2603.02435).
+    The idea is that of VL-KGE (https://arxiv.org/abs/2603.02435). Its code has a layer normalization without an affine
+    part, which is here with ``affine=False``, and starts with weights of zero; here the scalar g starts at zero, so
+    that the adapter starts as the identity, and W1 and W2 at random: were all of them zero, no gradient would ever
+    leave zero.
     """
 
-    def __init__(self, dim: int, bottleneck: int = 64) -> None:
+    def __init__(self, dim: int, bottleneck: int = 64, affine: bool = True) -> None:
         """Initialize the adapter.
 
         :param dim: the dimension of the vectors
         :param bottleneck: the number of rows of W1
+        :param affine: whether the layer normalization has weights and biases
         """
         super().__init__()
         self.dim = dim
         self.down = nn.Linear(dim, bottleneck, bias=False)
         self.up = nn.Linear(bottleneck, dim, bias=False)
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim, elementwise_affine=affine)
         self.gate = nn.Parameter(torch.zeros(()))
         self.reset_parameters()
 

@@ -17,8 +17,11 @@ from .multimodal import MultimodalRepresentation
 __all__ = ["IMAGINARY", "ComplexMultimodalRepresentation", "ResidualRegularizer"]
 
 
+#: the modality without which there is no imaginary part in the authors' inductive mode
+TEXTUAL = "textual"
+
 #: how the imaginary part of an id comes about that has no row of its own in the table
-IMAGINARY = ("distil", "joint", "structural")
+IMAGINARY = ("distil", "joint", "structural", "author")
 
 
 class ResidualRegularizer(Regularizer):
@@ -39,9 +42,11 @@ def _complex(real: FloatTensor, imaginary: FloatTensor) -> FloatTensor:
 class ComplexMultimodalRepresentation(MultimodalRepresentation):
     r"""A :class:`MultimodalRepresentation` as the real part, and a structural embedding as the imaginary part.
 
-    For ids seen in training this is the form of VL-ComplEx and VL-RotatE. An unseen id has no row of the table that
-    means anything; its imaginary part is $\mathbf{W} \mathbf{f}$, where $\mathbf{f}$ are its features, fused (which is
-    its real part). What trains W depends on `imaginary`:
+    This is the form of VL-ComplEx and VL-RotatE where training knows all ids, as on WN9-IMG. For graphs with unseen
+    entities the code of VL-KGE has another form (``author`` below), in which entities without text, seen or not, have
+    no imaginary part. Not theirs is what is done here by default: an id seen in training has its row of the table; an
+    unseen one, whose row would mean nothing, has the imaginary part $\mathbf{W} \mathbf{f}$, where $\mathbf{f}$ are
+    its features, fused (which is its real part). What trains W depends on `imaginary`:
 
     - ``distil`` (default): W is a least-squares regression from the features to the table, on the seen ids of each
       batch,
@@ -56,6 +61,9 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
     - ``joint``: the loss itself trains W, through ids that are treated as unseen, and through unseen negatives.
       W starts at random.
     - ``structural``: there is no W; an unseen id keeps the untrained row of the table. For comparison.
+    - ``author``: there is no W; an id that has the modality ``textual`` has its row of the table, seen or not, and the
+      imaginary part of all others is zero. The code of VL-KGE in its inductive mode: it has $\tanh(g) \mathbf{W}
+      \mathbf{f}$ for the latter, with g and W both zero at first, so that neither ever gets a gradient.
 
     With ``structural_dropout``, an id that is treated as unseen gets its imaginary part from W, too (``distil`` and
     ``joint``), and trains it through the loss.
@@ -93,13 +101,13 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
         """Initialize the representation.
 
         :param args: positional parameters of :class:`~pykeen_mmkg.nn.multimodal.MultimodalRepresentation`
-        :param imaginary: ``distil``, ``joint`` or ``structural``, see above
+        :param imaginary: ``distil``, ``joint``, ``structural`` or ``author``, see above
         :param imaginary_fit: the weight of the regression in the loss; 0 leaves W untrained
         :param imaginary_kwargs: keyword arguments of the table, an :class:`~pykeen.nn.representation.Embedding`, such
             as a regularizer
         :param fit_rows: the number of ids at most that one forward pass fits W to
         :param kwargs: keyword parameters of :class:`~pykeen_mmkg.nn.multimodal.MultimodalRepresentation`
-        :raises MultimodalError: if there is no such way to an imaginary part
+        :raises MultimodalError: if there is no such way to an imaginary part, or it needs texts that there are not
         """
         if imaginary not in IMAGINARY:
             raise MultimodalError(f"Unknown imaginary={imaginary!r}; choose one of {', '.join(IMAGINARY)}.")
@@ -110,10 +118,13 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
         self.imaginary_fit = imaginary_fit
         self.fit_rows = fit_rows
         unseen = column is not None and not bool(self.mask[:, column].all())
-        tabled = column is not None or imaginary == "structural"
+        if imaginary == "author" and TEXTUAL not in self.modalities:
+            raise MultimodalError("imaginary='author' needs the modality 'textual': what has no text has no such part.")
+        own = imaginary in {"structural", "author"}
+        tabled = column is not None or own
         options = {"initializer": nn.init.xavier_uniform_, **(imaginary_kwargs or {})}
         self.table = Embedding(self.max_id, shape=dim, **options) if tabled else None
-        derived = imaginary != "structural" and (not tabled or unseen or any(self.dropouts))
+        derived = not own and (not tabled or unseen or any(self.dropouts))
         self.projection = nn.Parameter(torch.zeros(dim, dim)) if derived else None
         distil = imaginary == "distil" and tabled and unseen
         self.distillation = ResidualRegularizer(weight=imaginary_fit) if distil else None
@@ -144,6 +155,9 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
             assert self.projection is not None
             return _complex(real, functional.linear(real, self.projection))
         imaginary = self.table(indices)
+        if self.imaginary == "author":
+            has_text = self.mask[:, self.modalities.index(TEXTUAL)]
+            imaginary = imaginary * (has_text if indices is None else has_text[indices]).unsqueeze(-1)
         if self.projection is not None and mask is not None:
             own = self.mask if indices is None else self.mask[indices]
             if self.imaginary_fit and self.distillation is not None and self.training and torch.is_grad_enabled():

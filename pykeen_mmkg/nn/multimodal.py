@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from class_resolver import HintOrType, OptionalKwargs
 from docdata import parse_docdata
-from pykeen.nn.representation import Embedding, MaxIDMismatchError, Representation
+from pykeen.nn.representation import Embedding, MaxIDMismatchError, Representation, TransformedRepresentation
 from pykeen.nn.utils import ShapeError
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 from torch import nn
@@ -75,7 +75,7 @@ class MultimodalRepresentation(CachedRepresentation):
         structural: HintOrType[Representation] = None,
         structural_kwargs: OptionalKwargs = None,
         feature_kwargs: OptionalKwargs = None,
-        shared_projection: bool = False,
+        shared_projection: bool | Sequence[str] = False,
         l2_normalize: bool = False,
         shuffle: int | Mapping[str, int] | None = None,
         structural_dropout: float = 0.0,
@@ -105,7 +105,8 @@ class MultimodalRepresentation(CachedRepresentation):
             :class:`~pykeen_mmkg.nn.feature.FeatureRepresentation`: projection, adapter, scaling, where the features are
             kept, ...
         :param shared_projection: whether all modalities that need a projection share one; their features need to be of
-            the same dimension then
+            the same dimension then. Or the modalities that share a linear map whatever their dimension, possibly
+            ``structural`` among them, as in the code of VL-KGE
         :param l2_normalize: whether to bring each modality's vectors, also the structural ones, to unit length
         :param shuffle: the seed of the shuffled-features control for all modalities (ids that have the same modalities
             then get them from one and the same other id), or modality -> seed
@@ -123,18 +124,30 @@ class MultimodalRepresentation(CachedRepresentation):
         structure, max_id = self._size(max_id, structural, labels, {name: features.get(name) for name in names})
         options = {**(feature_kwargs or {}), "labels": labels}
         dim = embedding_dim or (structure.shape[-1] if structure is not None else None)
+        sharing = names if isinstance(shared_projection, bool) else tuple(shared_projection)
+        if not set(sharing) <= set(names):
+            raise MultimodalError(f"Projections can be shared by {list(names)}; got {list(sharing)}.")
         parts: dict[str, Representation] = {}
         shared: nn.Linear | None = None
         for name in (name for name in names if name != STRUCTURAL):
             seed = shuffle.get(name) if isinstance(shuffle, Mapping) else shuffle
-            part = _feature_part(name, features[name], {**options, "max_id": max_id, "shape": dim, "shuffle": seed})
+            own = {**options, "max_id": max_id, "shape": dim, "shuffle": seed}
+            if sharing is not names and name in sharing:
+                own["projection"] = True
+            part = _feature_part(name, features[name], own)
             dim = dim or part.shape[0]
-            if shared_projection and part.projection is not None:
+            if shared_projection and name in sharing and part.projection is not None:
                 shared = part.projection = _same(name, part.projection, shared or part.projection)
             parts[name] = part
         if STRUCTURAL in names:
             if structure is None:
                 structure = _structural_part(structural, structural_kwargs, max_id=max_id, shape=dim)
+            if sharing is not names and STRUCTURAL in sharing:
+                if shared is None or shared.in_features != dim:
+                    raise FeatureError(f"Structure can share the projection of features of the dimension {dim} only.")
+                structure = TransformedRepresentation(
+                    transformation=shared, base=structure, max_id=max_id, shape=structure.shape
+                )
             parts[STRUCTURAL] = structure
         for name, part_ in parts.items():
             if part_.max_id != max_id:

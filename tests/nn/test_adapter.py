@@ -1,19 +1,22 @@
 """The residual adapter against its formula."""
 
+import pytest
 import torch
 
 from pykeen_mmkg.nn.adapter import ResidualAdapter
 
 
-def test_formula() -> None:
+@pytest.mark.parametrize("affine", [True, False])
+def test_formula(affine: bool) -> None:
     torch.manual_seed(0)
-    adapter, x = ResidualAdapter(6, bottleneck=4), torch.randn(5, 6)
+    adapter, x = ResidualAdapter(6, bottleneck=4, affine=affine), torch.randn(5, 6)
     for parameter in adapter.parameters():
         torch.nn.init.normal_(parameter)
     expected = []
     for row in x:
         y = adapter.up.weight @ (adapter.down.weight @ row).clamp(min=0)
-        y = (y - y.mean()) / (y.var(unbiased=False) + 1e-5).sqrt() * adapter.norm.weight + adapter.norm.bias
+        y = (y - y.mean()) / (y.var(unbiased=False) + 1e-5).sqrt()
+        y = y * adapter.norm.weight + adapter.norm.bias if affine else y
         expected.append(row + torch.tanh(adapter.gate) * y)
     torch.testing.assert_close(adapter(x), torch.stack(expected))
 

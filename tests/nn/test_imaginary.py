@@ -181,11 +181,24 @@ def test_unseen_negatives(mode: str, expected: bool) -> None:
     assert (representation.projection.grad is not None and bool(representation.projection.grad.any())) is expected
 
 
+def test_inductive_mode_of_the_authors() -> None:
+    """With text the row of the table, seen or not; without it zero, also for a seen entity."""
+    representation = make(imaginary="author")
+    rows = representation.table._embeddings.weight.tolist()
+    expected = [[0.0] * D if i % 4 == 2 else rows[i] for i in range(N)]
+    torch.testing.assert_close(representation().imag, torch.tensor(expected))
+    indices = torch.tensor([[29, 2], [26, 0]])
+    torch.testing.assert_close(representation(indices).imag, torch.tensor(expected)[indices])
+    assert representation.projection is None
+    with pytest.raises(MultimodalError, match="textual"):
+        make(imaginary="author", modalities=["structural", "visual"])
+
+
 def test_structural() -> None:
     representation = make(imaginary="structural")
     assert representation.projection is None
     assert torch.equal(representation().imag, representation.table())
-    with pytest.raises(MultimodalError, match="distil, joint, structural"):
+    with pytest.raises(MultimodalError, match="distil, joint, structural, author"):
         make(imaginary="other")
 
 

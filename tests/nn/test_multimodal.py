@@ -360,3 +360,40 @@ def test_features_in_host_memory_do_not_follow_the_model() -> None:
 def test_errors(kwargs: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make(**kwargs)
+
+
+def test_one_linear_map_for_all() -> None:
+    """The authors' shared projection: a linear map also where dimensions agree, and of structure where it is named."""
+    features = {"visual": torch.randn(N, D), "textual": torch.randn(N, D)}
+    representation = MultimodalRepresentation(
+        max_id=N,
+        embedding_dim=D,
+        features=features,
+        shared_projection=["structural", "visual", "textual"],
+    )
+    representation.reset_parameters()
+    weight = representation.parts["visual"].projection.weight
+    table = representation.parts["structural"].base._embeddings.weight
+    expected = [
+        [sum(float(weight[j] @ x[i]) for x in (table, *features.values())) / 3 for j in range(D)] for i in range(N)
+    ]
+    torch.testing.assert_close(representation(), torch.tensor(expected), rtol=1e-4, atol=1e-5)
+    assert sum(p.numel() for p in representation.parameters()) == N * D + D * D
+    with pytest.raises(MultimodalError, match="smell"):
+        MultimodalRepresentation(max_id=N, embedding_dim=D, features=features, shared_projection=["smell"])
+    with pytest.raises(FeatureError, match=f"dimension {D} only"):
+        MultimodalRepresentation(
+            max_id=N,
+            embedding_dim=D,
+            features={"visual": torch.randn(N, 7)},
+            shared_projection=["structural", "visual"],
+        )
+
+
+def test_nobody_counts_as_unseen() -> None:
+    """Without `seen`, the row of the table of an entity that training does not know is used."""
+    masked, whole = (MultimodalRepresentation(max_id=2, embedding_dim=D, seen=seen) for seen in ([True, False], None))
+    whole.load_state_dict(masked.state_dict())
+    table = masked.parts["structural"]._embeddings.weight
+    assert not masked()[1].any() and table[1].any()
+    torch.testing.assert_close(whole(), table)
