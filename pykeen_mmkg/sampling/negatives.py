@@ -22,7 +22,8 @@ class DistinctNegativeSampler(NegativeSampler):
     """Corrupt one side of a triple, chosen by a coin, by entities that are all different and none of which is known.
 
     A known negative is drawn again, where PyKEEN's samplers leave it out: each triple gets ``num_negs_per_pos`` of
-    them, uniformly from all sets of so many unknown answers. These are the negatives of the code of VL-KGE.
+    them, uniformly from all sets of so many unknown answers. Where there are fewer, the rest is masked. These are the
+    negatives of the code of VL-KGE.
 
     ---
     name: Distinct
@@ -62,10 +63,8 @@ class DistinctNegativeSampler(NegativeSampler):
         if len(todo):  # few are left to choose from: look at all, in random order
             every = torch.stack([torch.randperm(self.num_entities, device=flat.device) for _ in todo])
             drawn[todo] = self._fill(flat[todo], tail[todo], drawn[todo], 0, every)
-            if bool((drawn < 0).any()):
-                raise DataError(
-                    f"A triple has fewer than num_negs_per_pos={k} unknown answers among {self.num_entities} entities."
-                )
+        # where there are not enough, the triple itself stands, and is masked
+        drawn = torch.where(drawn < 0, torch.where(tail, flat[:, 2], flat[:, 0])[:, None], drawn)
         return self._corrupted(flat, tail, drawn).view(*positive_batch.shape[:-1], k, 3)
 
     @staticmethod
@@ -106,7 +105,9 @@ class DistinctNegativeSampler(NegativeSampler):
 
     # docstr-coverage: inherited
     def sample(self, positive_batch: LongTensor) -> tuple[LongTensor, BoolTensor | None]:  # noqa: D102
-        return self.corrupt_batch(positive_batch), None
+        negative = self.corrupt_batch(positive_batch)
+        mask = (negative != positive_batch.unsqueeze(-2)).any(dim=-1)
+        return negative, None if bool(mask.all()) else mask
 
 
 @parse_docdata

@@ -15,7 +15,7 @@ from tests.test_training import cases as training_cases
 from pykeen_mmkg.nn.sampled_softmax import SampledSoftmaxLoss
 from pykeen_mmkg.nn.zero_shot.generator import SelfTrained
 from pykeen_mmkg.sampling.filterer import KnownTriplesFilterer
-from pykeen_mmkg.sampling.negatives import PoolNegativeSampler, SharedTailNegativeSampler
+from pykeen_mmkg.sampling.negatives import DistinctNegativeSampler, PoolNegativeSampler, SharedTailNegativeSampler
 from pykeen_mmkg.training.episodic import EpisodicTrainingLoop
 from pykeen_mmkg.training.sampled_softmax import SampledSoftmaxTrainingLoop
 from pykeen_mmkg.training.twophase import TwoPhaseTrainingLoop
@@ -33,6 +33,20 @@ class PoolNegativeSamplerTests(sampling_cases.NegativeSamplerGenericTestCase):
         kwargs = super()._pre_instantiation_hook(kwargs)
         kwargs["pools"] = {relation: torch.arange(relation % 7 + 2) for relation in range(kwargs["num_relations"])}
         return kwargs
+
+
+class DistinctNegativeSamplerTests(sampling_cases.NegativeSamplerGenericTestCase):
+    """A known negative is drawn again, so that a mask is needed only where there are not enough."""
+
+    cls = DistinctNegativeSampler
+
+    def check_sample(self, instance: NegativeSampler) -> None:
+        negatives, mask = instance.sample(positive_batch=self.positive_batch)
+        assert negatives.shape == (self.batch_size, instance.num_negs_per_pos, 3)
+        # the Nations are few: a triple may lack unknown answers
+        kept = torch.ones(negatives.shape[:-1], dtype=torch.bool) if mask is None else mask
+        assert kept.any(dim=-1).float().mean() > 0.9
+        assert instance.filterer is not None and not instance.filterer.contains(negatives[kept]).any()
 
 
 class SharedTailNegativeSamplerTests(sampling_cases.NegativeSamplerGenericTestCase):

@@ -56,16 +56,19 @@ def test_shape_of_a_batch() -> None:
 
 
 def test_all_that_there_are() -> None:
-    """As many as there are unknown answers is possible; one more is an error, as is no filter."""
+    """As many as there are unknown answers is possible; one more is masked. It has a filter always."""
     torch.manual_seed(0)
     for _ in range(20):
         negatives, _ = sampler(num_negs_per_pos=5).sample(TRIPLES[:3])
         for rows in negatives:
             if (rows[:, 0] == 0).all():
                 assert sorted(rows[:, 2].tolist()) == [0, 4, 5, 6, 7]
-    with pytest.raises(DataError, match="num_negs_per_pos=6 unknown"):
-        for _ in range(20):
-            sampler(num_negs_per_pos=6).sample(TRIPLES[:3])
+    negatives, mask = sampler(num_negs_per_pos=6).sample(TRIPLES[:3].repeat(20, 1))
+    assert mask is not None
+    for rows, kept in zip(negatives, mask, strict=True):
+        if (rows[:, 0] == 0).all() and (rows[:, 2] != rows[0, 2]).any():
+            assert sorted(rows[kept, 2].tolist()) == [0, 4, 5, 6, 7]
+            assert rows[~kept, 2].tolist() in ([1], [2], [3])
     with pytest.raises(DataError, match="always filtered"):
         sampler(filtered=False)
 
