@@ -62,7 +62,7 @@ def test_first_graph(dual_encoder, tmp_path: pathlib.Path, monkeypatch, capsys: 
     assert set(re.findall(r"\w+_square", capsys.readouterr().out))
 
 
-@pytest.mark.parametrize("page", ["howto", "evaluation"])
+@pytest.mark.parametrize("page", ["howto", "evaluation", "runs"])
 def test_pages(page: str, dual_encoder, graph: pathlib.Path) -> None:
     """Each section of these pages runs on the graph of the first."""
     run_page(DOCS / f"{page}.md", dual_encoder)
