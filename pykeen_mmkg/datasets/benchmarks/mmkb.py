@@ -69,7 +69,9 @@ class DB15k(Benchmark):
     images: >-
         MMKB (mniepert/mmkb) publishes addresses, zjukg/NATIVE links to vectors; images go into the folder images of the
         dataset's, in sub-folders called like the entities, URL-quoted; vectors into the folder features
-    leaks: 6,584 of the 7,481 distinct validation triples are in training, no test triple is
+    leaks: >-
+        6,584 of the 7,481 distinct validation triples are in training, no test triple is; 824 test triples are in
+        validation; 15.5 % of the test triples hold by another relation in training
     """
 
     folder_name = "db15k"
@@ -123,6 +125,7 @@ class MKGW(Benchmark):
     images: >-
         zjukg/NATIVE links to vectors; import them with import_pickle or FeatureStore.from_tensors into the folder
         features of the dataset's, as visual.safetensors
+    leaks: 7.5 % of the test triples hold by another relation in training, 5.0 % have their inverse there
     """
 
     folder_name = "mkg-w"
@@ -178,6 +181,7 @@ class MKGY(Benchmark):
     images: >-
         zjukg/NATIVE links to vectors; import them with import_pickle or FeatureStore.from_tensors into the folder
         features of the dataset's, as visual.safetensors
+    leaks: 25.2 % of the test triples hold by another relation in training, most of them by isAffiliatedTo and playsFor
     """  # noqa: D205
 
     folder_name = "mkg-y"

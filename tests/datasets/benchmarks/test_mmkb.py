@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pykeen_mmkg.datasets.benchmarks import MKGW, Benchmark, DB15k
+from pykeen_mmkg.datasets.benchmarks import MKGW, MKGY, Benchmark, DB15k
 
 Make = Callable[..., Benchmark]
 
@@ -21,8 +21,19 @@ def test_db15k_leak(made: Make):
     )
     assert len(training & validation) == 6584
     assert not training & testing
+    assert len(testing & validation) == 824
     assert '<http://dbpedia.org/resource/"female_illusionist">' in dataset.entity_to_id
     assert sum(map(bool, dataset.entity_table.descriptions)) == 12820
+
+
+def test_mkgy_leak(made: Make):
+    """More than a fifth of the 2,663 test triples: who is affiliated to a club plays for it."""
+    dataset = made(MKGY)
+    labels = dataset.relation_table.labels
+    training = {(h, labels[r], t) for h, r, t in dataset.training.mapped_triples.tolist()}
+    other = {"playsFor": "isAffiliatedTo", "isAffiliatedTo": "playsFor"}
+    testing = [(h, labels[r], t) for h, r, t in dataset.testing.mapped_triples.tolist()]
+    assert sum((h, other.get(r), t) in training for h, r, t in testing) == 581
 
 
 @pytest.fixture
