@@ -11,6 +11,8 @@ from pykeen_mmkg.datasets.benchmarks import BENCHMARKS, MKGW, DB15k, WikiZS, WN9
 from pykeen_mmkg.datasets.benchmarks.facts import facts_of, facts_table
 from pykeen_mmkg.errors import DataError
 
+from .conftest import ROOT
+
 
 def test_facts_are_those_of_the_docdata():
     facts = dataclasses.asdict(facts_of(DB15k))
@@ -48,3 +50,9 @@ def test_command():
     result = runner.invoke(main, ["datasets", "--audit", "mkgy"])
     assert result.exit_code == 2
     assert "cannot be made" in result.output
+
+
+def test_documentation_has_the_present_table():
+    """``pykeen-mmkg datasets --format github``."""
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert facts_table(BENCHMARKS, "github") in text
