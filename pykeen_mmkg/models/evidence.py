@@ -23,9 +23,10 @@ __all__ = ["Evidence"]
 class Evidence(Baseline):
     r"""Scores an answer by counts over the training triples, and by texts that are alike.
 
-    Its parts are rules of one and two links, the answers of entities with similar texts, the likeness to known
-    answers, common words, and if asked for the prior of an answer, see :mod:`pykeen_mmkg.nn.evidence`. Alone it adds
-    them up; in :class:`~pykeen_mmkg.models.late_fusion.LateFusion` each part has a weight per relation.
+    Its parts are rules of one and two links, whether an entity can be its own answer, the answers of entities with
+    similar texts, the likeness to known answers, common words, and if asked for the prior of an answer, see
+    :mod:`pykeen_mmkg.nn.evidence`. Alone it adds them up; in
+    :class:`~pykeen_mmkg.models.late_fusion.LateFusion` each part has a weight per relation.
 
     An entity that has only an image gets an estimated text vector, and no words.
 
@@ -86,7 +87,7 @@ class Evidence(Baseline):
             raise DataError("Evidence reads links in both directions already: use create_inverse_triples=False.")
         super().__init__(triples_factory=triples_factory, **kwargs)
         texts: dict[str, Any] = {}
-        if parts is None or set(parts) - {"link", "prior"}:
+        if parts is None or set(parts) - {"link", "loop", "prior"}:
             given = self.sources = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
             if given.entities is not None or any(given.provides("entity", name) for name in (TEXTUAL, VISUAL)):
                 texts = _texts(given, labels_of(triples_factory, "entity"), impute, shuffle or {})

@@ -89,7 +89,7 @@ def test_shuffled_texts(factory: TriplesFactory, sources: dict) -> None:
 
 def test_without_texts(factory: TriplesFactory) -> None:
     """A graph without texts has links and paths, and no inverse triples of PyKEEN."""
-    assert Evidence(triples_factory=factory).parts == ("link", "path")
+    assert Evidence(triples_factory=factory).parts == ("link", "path", "loop")
     ids = dict(entity_to_id=factory.entity_to_id, relation_to_id=factory.relation_to_id)
     doubled = TriplesFactory(factory.mapped_triples, **ids, create_inverse_triples=True)
     with pytest.raises(DataError, match="create_inverse_triples"):

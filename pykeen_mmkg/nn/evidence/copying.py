@@ -5,7 +5,7 @@ from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 
 from .queries import DirectedTriples, Queries
 
-__all__ = ["Copying", "Prior", "Profile"]
+__all__ = ["Copying", "Profile"]
 
 
 class Copying:
@@ -84,25 +84,3 @@ class Profile:
             # what is unlike all known answers is as good as unknown
             result[0, some] = torch.maximum(result[0, some], cosine)
         return result.mul_(5)
-
-
-class Prior:
-    """How often a candidate is an answer of the relation, ``log(1 + count)``: 0 for one that has no training triple."""
-
-    names = ("prior",)
-
-    def __init__(self, graph: DirectedTriples) -> None:
-        """Initialize the evidence with the training triples."""
-        self.graph = graph
-
-    def __call__(self, queries: Queries) -> FloatTensor:
-        """Return the evidence, shape: ``(1, b, n)``."""
-        relations, place = queries.relations.unique(return_inverse=True)
-        ids = torch.arange(queries.num_entities) if queries.ids is None else queries.ids
-        back = (relations + queries.num_relations) % (2 * queries.num_relations)
-        number = self.graph.answers.find(ids.repeat(len(back)), back.repeat_interleave(len(ids)))
-        count = torch.where(number >= 0, self.graph.answers.answers.offsets.diff()[number], 0)
-        count = count.view(len(back), -1)[place]
-        if queries.own is not None:
-            count = count - (ids == queries.own[:, None]).long()
-        return torch.log1p(count.float())[None]

@@ -7,7 +7,8 @@ import torch
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
 
 from ...errors import MultimodalError
-from .copying import Copying, Prior, Profile
+from .copying import Copying, Profile
+from .counts import Loops, Prior
 from .neighbours import nearest
 from .queries import DirectedTriples, Queries
 from .rules import LinkRules, PathRules
@@ -16,7 +17,7 @@ from .words import WORDS, CommonWords
 __all__ = ["PARTS", "EvidenceScorer"]
 
 #: the parts that read the training triples and nothing else
-GRAPH_PARTS = ("link", "path")
+GRAPH_PARTS = ("link", "path", "loop")
 #: the parts that need text vectors
 TEXT_PARTS = ("copy", "profile_max", "profile_mean")
 #: all parts; the prior is kept apart, since it tells how a benchmark was made rather than what is true
@@ -95,6 +96,8 @@ class EvidenceScorer:
             kinds.append(LinkRules(graph))
         if "path" in asked:
             kinds.append(PathRules(graph, similar, **rules))
+        if "loop" in asked:
+            kinds.append(Loops(graph))
         if "copy" in asked and near is not None:
             ids, others, cosines = near
             kinds.append(Copying(graph, ids, others[:, :copy_neighbours], cosines[:, :copy_neighbours], temperature))

@@ -1,4 +1,4 @@
-"""Tests for evidence from similar entities, known answers and frequencies, against plain loops."""
+"""Tests for evidence from similar entities and known answers, against plain loops."""
 
 import dataclasses
 import math
@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from pykeen_mmkg.nn.evidence.copying import Copying, Prior, Profile
+from pykeen_mmkg.nn.evidence.copying import Copying, Profile
 from pykeen_mmkg.nn.evidence.neighbours import nearest
 
 from .graph import Graph, N
@@ -47,23 +47,11 @@ def test_profile(graph: Graph, texts: Texts, leave_out: bool, max_known: int) ->
             assert scores[:, i, t].tolist() == pytest.approx([5 * greatest, 5 * mean], abs=1e-5)
 
 
-@pytest.mark.parametrize("leave_out", [False, True])
-def test_prior(graph: Graph, leave_out: bool) -> None:
-    """An answer's prior is the logarithm of one more than how often it is one."""
-    queries, rows = graph.all_queries(leave_out)
-    scores = Prior(graph.index)(queries)
-    for i, (h, r, own) in enumerate(rows):
-        facts = graph.without(h, r, own)
-        for t in range(N):
-            count = sum((a, r, t) in facts for a in range(N))
-            assert scores[0, i, t].item() == pytest.approx(math.log(1 + count), abs=1e-6)
-
-
 def test_candidates(graph: Graph, texts: Texts) -> None:
     """Scores of some candidates are columns of the scores of all."""
     x, mask = texts
     queries, _ = graph.all_queries(True)
     ids = torch.tensor([4, 0, 7])
     some = dataclasses.replace(queries, ids=ids)
-    for kind in (Copying(graph.index, *nearest(x, mask, 4)), Profile(graph.index, x, mask), Prior(graph.index)):
+    for kind in (Copying(graph.index, *nearest(x, mask, 4)), Profile(graph.index, x, mask)):
         torch.testing.assert_close(kind(some), kind(queries)[..., ids])

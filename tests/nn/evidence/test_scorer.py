@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pykeen_mmkg.errors import MultimodalError
-from pykeen_mmkg.nn.evidence.copying import Prior
+from pykeen_mmkg.nn.evidence.counts import Prior
 from pykeen_mmkg.nn.evidence.rules import LinkRules
 from pykeen_mmkg.nn.evidence.scorer import PARTS, TEXT_PARTS, WORDS, EvidenceScorer
 
@@ -25,8 +25,8 @@ def make(graph: Graph, texts: Texts | None = None, words: bool = False, **kwargs
 
 def test_parts(graph: Graph, texts: Texts) -> None:
     """By default there is every part for which there are texts, but for the prior."""
-    assert make(graph).parts == ("link", "path")
-    assert make(graph, texts).parts == ("link", "path", *TEXT_PARTS)
+    assert make(graph).parts == ("link", "path", "loop")
+    assert make(graph, texts).parts == ("link", "path", "loop", *TEXT_PARTS)
     assert make(graph, texts, words=True).parts == PARTS[:-1]
     assert make(graph, texts, words=True, parts=PARTS).parts == PARTS
     assert make(graph, texts, parts=["prior", "profile_mean"]).parts == ("profile_mean", "prior")
