@@ -25,6 +25,7 @@ from ..errors import DataError, EncoderError, ImageError, UnusableImageError
 from ..features.store import FeatureStore
 from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
 from .images import MAX_PIXELS, decode_image, read_image
+from .resolver import make_encoder
 from .shards import ShardWriter, VectorCache
 
 __all__ = [
@@ -100,7 +101,7 @@ def encode_texts(
             for batch in encoder.text_batches(pending, batch_size=batch_size):
                 vectors = encoder.embed_texts(encoder.prepare_texts([pending[i] for i, _ in batch]))
                 rows = {pending_keys[i]: truncated for i, truncated in batch}
-                _check_finite(vectors, [repr(missing[key][0]) for key in rows], encoder)
+                encoder.checked(vectors, [repr(missing[key][0]) for key in rows])
                 writer.add(rows, vectors)
                 bar.update(len(batch))
     return _assemble(list(texts), {label: [key] for label, key in keys.items()}, cache, encoder, TEXTUAL, {})
@@ -208,8 +209,7 @@ def encode_images(
             for n, usable, inputs in _ahead(pool, prepare, batches, ahead=workers + 1):
                 if inputs is not None:
                     vectors = encoder.embed_images(inputs)
-                    items = [f"{owners[pending[key]]!r} (image {pending[key]})" for key in usable]
-                    _check_finite(vectors, items, encoder)
+                    encoder.checked(vectors, [f"{owners[pending[key]]!r} (image {pending[key]})" for key in usable])
                     writer.add(dict.fromkeys(usable, False), vectors)
                 bar.update(n)
     losses = [
@@ -229,8 +229,6 @@ def encode_images(
 def _make(
     encoder: str | pathlib.Path | VisionLanguageEncoder | None, encoder_kwargs: Mapping[str, Any] | None, modality: str
 ) -> VisionLanguageEncoder:
-    from . import make_encoder
-
     encoder = make_encoder(encoder, encoder_kwargs)
     if modality not in encoder.modalities:
         kind = {TEXTUAL: "texts", VISUAL: "images"}[modality]
@@ -262,15 +260,6 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[X], Y], items: Iterable
     finally:
         for future in waiting:
             future.cancel()
-
-
-def _check_finite(vectors: torch.Tensor, items: Sequence[str], encoder: VisionLanguageEncoder) -> None:
-    finite = torch.isfinite(vectors).all(dim=-1)
-    if not bool(finite.all()):
-        item = items[int((~finite).nonzero()[0])]
-        raise EncoderError(
-            f"The encoder {encoder.name} gives NaN or infinity for {item}. Try dtype='float32', or another checkpoint."
-        )
 
 
 def _assemble(

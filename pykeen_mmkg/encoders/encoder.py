@@ -1,7 +1,8 @@
-"""What an encoder is: frozen, apart from any model, and able to tell who it is before its weights are loaded."""
+"""The interface of an encoder: frozen, apart from any model, known by a fingerprint before its weights are loaded."""
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ..errors import EncoderError
+from ..features.store import TEXTUAL, VISUAL, first_infinite
 from .images import to_rgb
 
 __all__ = [
@@ -18,9 +20,6 @@ __all__ = [
     "VISUAL",
     "VisionLanguageEncoder",
 ]
-
-TEXTUAL = "textual"
-VISUAL = "visual"
 
 
 class VisionLanguageEncoder(ABC):
@@ -60,6 +59,19 @@ class VisionLanguageEncoder(ABC):
         :returns:
             the dimension
         """
+
+    @classmethod
+    def options(cls) -> set[str]:
+        """Collect the names of the constructor's options, also of those that it hands on to a base class."""
+        names: set[str] = set()
+        for base in cls.__mro__:
+            if "__init__" not in vars(base) or base is object:
+                continue
+            parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+            names.update(p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self")
+            if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+                break
+        return names
 
     @property
     def batch_size(self) -> int:
@@ -164,7 +176,7 @@ class VisionLanguageEncoder(ABC):
                 vectors[rows] = self.embed_texts(self.prepare_texts([distinct[i] for i in rows]))
                 bar.update(len(rows))
         row = {text: i for i, text in enumerate(distinct)}
-        return _check_finite(vectors[[row[text] for text in texts]], "text")
+        return self.checked(vectors[[row[text] for text in texts]], [f"text {i}" for i in range(len(texts))])
 
     def encode_images(
         self, images: Sequence[Image.Image], batch_size: int | None = None, progress: bool = False
@@ -189,13 +201,24 @@ class VisionLanguageEncoder(ABC):
                 batch = [to_rgb(image) for image in images[start : start + batch_size]]
                 parts.append(self.embed_images(self.prepare_images(batch)))
                 bar.update(len(batch))
-        return _check_finite(torch.cat(parts), "image")
+        return self.checked(torch.cat(parts), [f"image {i}" for i in range(len(images))])
 
+    def checked(self, vectors: torch.Tensor, items: Sequence[str]) -> torch.Tensor:
+        """Check that vectors are finite.
 
-def _check_finite(vectors: torch.Tensor, kind: str) -> torch.Tensor:
-    finite = torch.isfinite(vectors).all(dim=-1)
-    if not bool(finite.all()):
-        raise EncoderError(
-            f"The encoder gives NaN or infinity for {kind} {int((~finite).nonzero()[0])}. Try another dtype."
-        )
-    return vectors
+        :param vectors:
+            the vectors, shape: ``(n, d)``
+        :param items:
+            what they are of, for the message, length: n
+        :returns:
+            the vectors
+        :raises EncoderError:
+            if one holds NaN or infinity
+        """
+        bad = first_infinite(vectors)
+        if bad is not None:
+            raise EncoderError(
+                f"The encoder {self.name} gives NaN or infinity for {items[bad]}. Try dtype='float32', or another "
+                "checkpoint."
+            )
+        return vectors

@@ -1,4 +1,4 @@
-"""Encoders over Hugging Face transformers: CLIP, SigLIP, BLIP, dual encoders, single towers, and pairs of towers.
+"""The base of all encoders over Hugging Face transformers: one model folder, loaded at first use.
 
 Remote code is never run, weights are read from safetensors, and a checkpoint that lacks a weight that is used is
 refused, since transformers would fill it at random.
@@ -21,30 +21,17 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from ..errors import EncoderError
-from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
+from .encoder import VisionLanguageEncoder
 from .snapshot import VOCABULARIES, digest_folder, find_folder, has_any, read_json, weight_files
 
 __all__ = [
-    "BLIPEncoder",
-    "CLIPEncoder",
-    "DualEncoder",
     "HuggingFaceEncoder",
-    "SigLIPEncoder",
-    "TextEncoder",
-    "VisionEncoder",
 ]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 #: Text models whose first position has the number of the padding token plus one
 OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "data2vec-text"})
-
-#: Vision models that begin with a class token that is meant to stand for the image
-CLASS_TOKEN_VISION = frozenset({"vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "vit_msn"})
-
-#: Towers of aligned models: their sentence or image vector is the pooled output
-POOLER_TEXT = frozenset({"clip_text_model", "siglip_text_model"})
-
 
 #: Loading changes settings of transformers for a moment, so that one thread must wait for the other
 _LOADING = threading.RLock()
@@ -347,246 +334,6 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
                 f"The GPU's memory is too small for a batch of this size with {self.source}. Use a smaller batch_size."
             ) from error
         return vectors.cpu().clone()  # an ordinary tensor: one from inference mode would break training later
-
-
-class CLIPEncoder(HuggingFaceEncoder):
-    """CLIP: both towers with their projections [radford2021]_."""
-
-    default_model: ClassVar[str | None] = "openai/clip-vit-base-patch32"
-
-    def dim(self, modality: str) -> int:
-        """Get the dimension of a vector."""
-        return self.config.projection_dim
-
-
-class DualEncoder(CLIPEncoder):
-    """A ``VisionTextDualEncoderModel``: any vision model and any text model, with projections into one space."""
-
-    default_model = None
-
-
-class SigLIPEncoder(HuggingFaceEncoder):
-    """SigLIP and SigLIP 2, trained on texts that were padded to the context length, and not masked [zhai2023]_."""
-
-    default_model = "google/siglip-base-patch16-224"
-    padding = "max_length"
-
-    def dim(self, modality: str) -> int:
-        """Get the dimension of a vector."""
-        if modality == VISUAL:
-            return self.config.vision_config.hidden_size
-        return getattr(self.text_config, "projection_size", None) or self.text_config.hidden_size
-
-    def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
-        """Tokenise a batch of texts; padding is attended to, as in training."""
-        return {"input_ids": super().prepare_texts(texts)["input_ids"]}
-
-
-class BLIPEncoder(HuggingFaceEncoder):
-    """BLIP with its heads for image-text retrieval, which project into 256 dimensions [li2022]_."""
-
-    default_model = "Salesforce/blip-itm-base-coco"
-    hint = "Use a BLIP checkpoint for retrieval, e.g., Salesforce/blip-itm-base-coco."
-
-    def model_class(self) -> Any:
-        """Get the class of transformers that loads the model."""
-        from transformers import BlipForImageTextRetrieval
-
-        return BlipForImageTextRetrieval
-
-    def needs_weight(self, key: str) -> bool:
-        """Say whether a weight takes part in encoding: cross-attention and the matching head do not."""
-        return super().needs_weight(key) and "crossattention" not in key and not key.startswith("itm_head")
-
-    def dim(self, modality: str) -> int:
-        """Get the dimension of a vector."""
-        return self.config.image_text_hidden_size
-
-    def text_features(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """Project the first token of each text."""
-        model: Any = self.model
-        hidden = model.text_encoder(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        return model.text_proj(hidden.last_hidden_state[:, 0])
-
-    def image_features(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """Project the class token of each image."""
-        model: Any = self.model
-        return model.vision_proj(model.vision_model(**inputs).last_hidden_state[:, 0])
-
-
-class _TowerEncoder(HuggingFaceEncoder):
-    """One model of one modality, whose token vectors are pooled."""
-
-    POOLINGS: ClassVar[tuple[str, ...]] = ("auto", "cls", "mean", "pooler")
-
-    def __init__(self, model: str | pathlib.Path | None = None, pooling: str = "auto", **kwargs: Any) -> None:
-        """Initialise the encoder; nothing is loaded yet.
-
-        :param model:
-            a model folder, or a name on the hub
-        :param pooling:
-            how token vectors become one: the first one (``cls``), their mean (``mean``), or the model's own pooled
-            output (``pooler``). ``auto`` takes what the model was trained for, as far as its folder tells.
-        :param kwargs:
-            further options, cf. :class:`HuggingFaceEncoder`
-        :raises EncoderError:
-            if the pooling is unknown
-        """
-        if pooling not in self.POOLINGS:
-            raise EncoderError(f"Unknown pooling {pooling!r}: choose from {', '.join(self.POOLINGS)}.")
-        super().__init__(model=model, **kwargs)
-        self._pooling = pooling
-
-    @cached_property
-    def pooling(self) -> str:
-        """How token vectors become one."""
-        return self.default_pooling() if self._pooling == "auto" else self._pooling
-
-    def default_pooling(self) -> str:
-        """Find the pooling that the model was trained for."""
-        raise NotImplementedError
-
-    def settings(self) -> dict[str, Any]:
-        """Get the settings that decide the features, beside the model's folder."""
-        return {**super().settings(), "pooling": self.pooling}
-
-    def needs_weight(self, key: str) -> bool:
-        """Say whether a weight takes part in encoding: the pooler does only where it is used."""
-        return super().needs_weight(key) and (self.pooling == "pooler" or not key.startswith("pooler."))
-
-    def dim(self, modality: str) -> int:
-        """Get the dimension of a vector."""
-        size = getattr(self.config, "hidden_size", None)
-        return size if isinstance(size, int) else self.config.hidden_sizes[-1]
-
-    def _own_pooled(self, output: Any) -> torch.Tensor:
-        pooled = getattr(output, "pooler_output", None)
-        if pooled is None:
-            raise EncoderError(f"{self.source} has no pooled output: choose pooling='cls' or 'mean'.")
-        return pooled.flatten(start_dim=1)
-
-
-class TextEncoder(_TowerEncoder):
-    """A text model alone, e.g., BERT or MiniLM.
-
-    The pooling is that of the folder's sentence-transformers settings, the mean for MiniLM, and else the first token.
-    Other modules of sentence-transformers (normalisation, dense layers) are not applied.
-    """
-
-    default_model = "google-bert/bert-base-uncased"
-    modalities = frozenset({TEXTUAL})
-
-    def prepare_images(self, images: Sequence[Image.Image]) -> Mapping[str, Any]:
-        """Refuse images."""
-        return VisionLanguageEncoder.prepare_images(self, images)
-
-    def default_pooling(self) -> str:
-        """Find the pooling that the model was trained for."""
-        path = self.folder / "1_Pooling" / "config.json"
-        if path.is_file():
-            options = read_json(path)
-            modes = [key for key, value in options.items() if key.startswith("pooling_mode_") and value is True]
-            modes = modes or [f"pooling_mode_{options.get('pooling_mode')}"]
-            known = {
-                "pooling_mode_mean_tokens": "mean",
-                "pooling_mode_mean": "mean",
-                "pooling_mode_cls_token": "cls",
-                "pooling_mode_cls": "cls",
-            }
-            if len(modes) != 1 or modes[0] not in known:
-                raise EncoderError(f"{path} asks for a pooling that is not offered: give pooling='mean' or 'cls'.")
-            return known[modes[0]]
-        if self.folder.joinpath("modules.json").is_file() or "minilm" in str(self.source).lower():
-            return "mean"
-        return "pooler" if self.config.model_type in POOLER_TEXT else "cls"
-
-    def text_features(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """Pool the token vectors of each text."""
-        output = self.model(**inputs)
-        if self.pooling == "pooler":
-            return self._own_pooled(output)
-        hidden = output.last_hidden_state
-        if self.pooling == "cls":
-            return hidden[:, 0]
-        mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-        return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
-
-
-class VisionEncoder(_TowerEncoder):
-    """A vision model alone, e.g., ViT or DINOv2.
-
-    The pooling is the class token where the model has one, and else the model's own pooled output. The mean is over the
-    patches, without class and register tokens.
-    """
-
-    default_model = "google/vit-base-patch16-224-in21k"
-    modalities = frozenset({VISUAL})
-
-    def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
-        """Refuse texts."""
-        return VisionLanguageEncoder.prepare_texts(self, texts)
-
-    def token_lengths(self, texts: Sequence[str]) -> list[tuple[int, bool]]:
-        """Refuse texts later, with the better message."""
-        return VisionLanguageEncoder.token_lengths(self, texts)
-
-    def default_pooling(self) -> str:
-        """Find the pooling that the model was trained for."""
-        return "cls" if self.config.model_type in CLASS_TOKEN_VISION else "pooler"
-
-    def image_features(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """Pool the patch vectors of each image."""
-        output = self.model(**inputs)
-        if self.pooling == "pooler":
-            return self._own_pooled(output)
-        hidden = output.last_hidden_state
-        if hidden.ndim == 4:  # a convolutional network: (n, d, height, width)
-            if self.pooling == "cls":
-                raise EncoderError(f"{self.source} has no class token: choose pooling='mean' or 'pooler'.")
-            return hidden.mean(dim=(-2, -1))
-        if self.config.model_type not in CLASS_TOKEN_VISION:
-            if self.pooling == "cls":
-                raise EncoderError(f"{self.source} is not known to have a class token: choose another pooling.")
-            return hidden.mean(dim=1)
-        if self.pooling == "cls":
-            return hidden[:, 0]
-        return hidden[:, 1 + (getattr(self.config, "num_register_tokens", 0) or 0) :].mean(dim=1)
-
-
-def detect(folder: pathlib.Path) -> type[HuggingFaceEncoder]:
-    """Find the kind of encoder that a model folder needs.
-
-    :param folder:
-        the model's folder
-    :returns:
-        the class
-    :raises EncoderError:
-        if its architecture is not supported
-    """
-    config = read_json(folder / "config.json")
-    kind = str(config.get("model_type"))
-    if kind in KINDS:
-        return KINDS[kind]
-    # MAE hides random patches in its forward pass, so that equal images would get different vectors
-    if not config.get("is_encoder_decoder") and kind != "vit_mae":
-        text = "vocab_size" in config
-        vision = "image_size" in config or "num_channels" in config or kind in CLASS_TOKEN_VISION
-        if text != vision:
-            return TextEncoder if text else VisionEncoder
-    raise EncoderError(
-        f"The model in {folder} is of the type {kind!r}, which is not supported. Supported are {', '.join(KINDS)}, "
-        "models of texts alone (BERT, RoBERTa, MiniLM, ...) and of images alone (ViT, DINOv2, Swin, ConvNeXt, ...)."
-    )
-
-
-#: Model type in a config -> the kind of encoder
-KINDS: Mapping[str, type[HuggingFaceEncoder]] = {
-    "clip": CLIPEncoder,
-    "siglip": SigLIPEncoder,
-    "siglip2": SigLIPEncoder,
-    "blip": BLIPEncoder,
-    "vision-text-dual-encoder": DualEncoder,
-}
 
 
 def _is_folder(model: str | pathlib.Path) -> bool:

@@ -13,6 +13,8 @@ from PIL import Image
 
 from ..errors import EncoderError
 from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
+from .resolver import encoder_resolver, make_encoder
+from .towers import TextEncoder
 
 __all__ = [
     "PairEncoder",
@@ -48,8 +50,6 @@ class PairEncoder(VisionLanguageEncoder):
         :raises EncoderError:
             if an encoder lacks its modality
         """
-        from . import make_encoder
-
         if vision is None or text is None:
             raise EncoderError("A pair needs both a vision and a text model; name a single model by itself instead.")
         self.towers = {
@@ -60,6 +60,11 @@ class PairEncoder(VisionLanguageEncoder):
             if modality not in tower.modalities:
                 raise EncoderError(f"{tower.name} cannot be the {modality} encoder of a pair.")
         self.name = f"{self.towers[VISUAL].name} + {self.towers[TEXTUAL].name}"
+
+    @classmethod
+    def options(cls) -> set[str]:
+        """Collect the names of the options: its own, and those of both towers."""
+        return super().options() | (TextEncoder.options() - {"model"})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(vision={self.towers[VISUAL]!r}, text={self.towers[TEXTUAL]!r})"
@@ -102,3 +107,6 @@ class PairEncoder(VisionLanguageEncoder):
     def embed_images(self, inputs: Mapping[str, Any]) -> torch.Tensor:
         """Embed a batch of prepared images."""
         return self.towers[VISUAL].embed_images(inputs)
+
+
+encoder_resolver.register(PairEncoder)

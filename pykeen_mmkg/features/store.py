@@ -33,10 +33,17 @@ from ..io import written_whole
 
 __all__ = [
     "FEATURE_PATH",
+    "TEXTUAL",
+    "VISUAL",
     "FeatureStore",
     "find_moved",
+    "first_infinite",
     "save_atomically",
 ]
+
+#: The modalities of entities and relations that encoders make features of
+TEXTUAL = "textual"
+VISUAL = "visual"
 
 #: The key of the safetensors metadata under which the JSON document lies. One key, since their order is not defined.
 METADATA_KEY = "pykeen_mmkg"
@@ -46,6 +53,16 @@ FEATURE_PATH = "PYKEEN_MMKG_FEATURES"
 
 #: The version of the file layout
 FORMAT = 1
+
+
+def first_infinite(vectors: torch.Tensor) -> int | None:
+    """Return the first row that holds NaN or infinity.
+
+    :param vectors: shape: ``(n, d)``
+    :returns: its number, None if every number is finite
+    """
+    finite = torch.isfinite(vectors).all(dim=-1)
+    return None if bool(finite.all()) else int((~finite).nonzero()[0])
 
 
 def save_atomically(tensors: Mapping[str, torch.Tensor], path: pathlib.Path, document: Mapping[str, object]) -> None:
@@ -297,12 +314,11 @@ class FeatureStore:
         :raises FeatureError:
             at NaN or infinity; the message names the first label concerned
         """
-        finite = torch.isfinite(self.vectors).all(dim=-1)
-        if not bool(finite.all()):
-            bad = (~finite).nonzero().view(-1)
+        bad = first_infinite(self.vectors)
+        if bad is not None:
             raise FeatureError(
-                f"The {self.modality} vector of {self.labels[int(bad[0])]!r} holds NaN or infinity ({len(bad)} of "
-                f"{len(self)} rows do). Repair the features, or set mask=False for items without this modality."
+                f"The {self.modality} vector of {self.labels[bad]!r} holds NaN or infinity. Repair the features, or "
+                "set mask=False for items without this modality."
             )
 
     def require_encoder(self, fingerprint: str, name: str | None = None) -> None:

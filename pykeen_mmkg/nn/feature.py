@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import FeatureError
-from ..features.store import FEATURE_PATH, find_moved
+from ..features.store import FEATURE_PATH, FeatureStore, find_moved, first_infinite
 from .adapter import ResidualAdapter
 from .cached import CachedRepresentation
 from .preprocessing import Imputation, preprocess
@@ -32,9 +32,6 @@ class _Source:
         self.digest: str | None = None
         self.labels: Sequence[str] | None = None
         if isinstance(features, str | os.PathLike):
-            # imported late: a user who brings tensors needs no store
-            from ..features.store import FeatureStore
-
             self.path = str(pathlib.Path(features).expanduser().resolve())
             features = FeatureStore.load(self.path)
         elif getattr(features, "path", None) is not None:
@@ -192,7 +189,7 @@ class FeatureRepresentation(CachedRepresentation):
                 f"{source.name} has the dimension {own_dim}, but the shared projection is from "
                 f"{projection.in_features} to {projection.out_features}, and the representation has {dim}."
             )
-        _check_finite(source, rows, labels)
+        _require_finite(source, rows, labels)
         kwargs.setdefault("eval_cache", bool(projection) or adapter)
         super().__init__(max_id=max_id, shape=dim, **kwargs)
         self.feature_dim = own_dim
@@ -353,7 +350,7 @@ def _other_modality(
         raise FeatureError("Imputation needs another modality: give impute_kwargs={'features': ...}.")
     source = _Source(rest.pop("features"), rest.pop("mask", None))
     rows = source.align(labels, max_id)
-    _check_finite(source, rows, labels)
+    _require_finite(source, rows, labels)
     seed = rest.pop("shuffle", None)
     if seed is not None and seed is not False:
         rows = _shuffled(rows, seed=int(seed))
@@ -370,12 +367,12 @@ def _only(shape: int | Sequence[int] | None, default: int) -> int:
     return dims[0]
 
 
-def _check_finite(source: _Source, rows: LongTensor, labels: Sequence[str] | None) -> None:
+def _require_finite(source: _Source, rows: LongTensor, labels: Sequence[str] | None) -> None:
     """Name the first id whose features are not finite."""
     for ids in torch.arange(len(rows))[rows >= 0].split(16384):
-        bad = ~source.vectors[rows[ids]].isfinite().all(dim=-1)
-        if bad.any():
-            index = int(ids[bad.nonzero()[0, 0]])
+        bad = first_infinite(source.vectors[rows[ids]])
+        if bad is not None:
+            index = int(ids[bad])
             name = f"the row of id {index}" if labels is None else f"the row of {labels[index]!r} (id {index})"
             raise FeatureError(
                 f"{source.name}: {name} holds NaN or infinity. Encode it again, or mask it if it has no such modality."

@@ -50,10 +50,13 @@ def test_counts_equal_the_loop(train, valid, test):
         assert [f.details["count"] for f in found] == ([mirror] if mirror else [])
         unseen = {e for h, _, t in parts[name] for e in (h, t)} - {e for h, _, t in train for e in (h, t)}
         found = _found(report, "unseen-entities", split=name)
-        assert [f.details["count"] for f in found] == ([len(unseen)] if unseen else [])
+        affected = sum(h in unseen or t in unseen for h, _, t in parts[name])
+        expected = {"count": len(unseen), "triples": affected}
+        assert [{key: f.details[key] for key in expected} for f in found] == ([expected] if unseen else [])
         unseen = {r for _, r, _ in parts[name]} - {r for _, r, _ in train}
         found = _found(report, "unseen-relations", split=name)
-        assert [f.details["count"] for f in found] == ([len(unseen)] if unseen else [])
+        expected = {"count": len(unseen), "triples": sum(r in unseen for _, r, _ in parts[name])}
+        assert [{key: f.details[key] for key in expected} for f in found] == ([expected] if unseen else [])
 
 
 def test_inverse_and_duplicate_relations_with_the_score_of_the_rule():

@@ -9,7 +9,14 @@ from pykeen.datasets import Nations
 from pykeen.pipeline import pipeline
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
-from pykeen_mmkg.datasets import GraphMetadata, MultimodalDataset, split_unseen_entities, split_unseen_relations
+from pykeen_mmkg.datasets import (
+    GraphMetadata,
+    MultimodalDataset,
+    SplitReport,
+    split_unseen_entities,
+    split_unseen_relations,
+)
+from pykeen_mmkg.datasets.splits import _Source
 from pykeen_mmkg.errors import DataError
 
 
@@ -93,6 +100,18 @@ def test_pointers_travel_and_the_digest_changes(folder: pathlib.Path):
     assert record.digest != dataset.digest
     assert dataset.record.digest == dataset.digest
     assert split_unseen_relations(dataset, ["likes"]).metadata["multimodal"]["digest"] != record.digest
+
+
+def test_removed_triples_are_part_of_the_digest(folder: pathlib.Path):
+    """Equal splits that differ in what is left out of rankings only are not the same data."""
+    source = _Source.of(MultimodalDataset(folder))
+    report = SplitReport(unseen=(), dev=())
+    training, testing, none = source.triples[:4], source.triples[4:6], source.triples[:0]
+    digests = {
+        GraphMetadata.of(source.dataset(report, training, testing, none, removed)).digest
+        for removed in (none, source.triples[6:7], source.triples[7:8])
+    }
+    assert len(digests) == 3
 
 
 def test_the_same_seed_the_same_split(nations: Nations):

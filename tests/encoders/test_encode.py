@@ -15,6 +15,7 @@ from PIL import Image
 from pykeen_mmkg.encoders import encode_images, encode_texts, make_encoder
 from pykeen_mmkg.encoders.encode import default_directory
 from pykeen_mmkg.encoders.encoder import TEXTUAL, VisionLanguageEncoder
+from pykeen_mmkg.encoders.images import read_image
 from pykeen_mmkg.errors import DataError, EncoderError, FeatureError, ImageError, UnusableImageError
 from pykeen_mmkg.features import FeatureStore
 
@@ -271,6 +272,22 @@ def test_a_changed_image_encodes_itself_only(tmp_path, album):
     store = run(encode_images, album, encoder, tmp_path)
     assert encoder.images == 1
     assert store.vectors[0].tolist() == [60, 4, 0]
+
+
+def test_an_image_that_changes_meanwhile_is_not_filed_as_what_it_was(tmp_path, album, monkeypatch):
+    """Between the digest, which is its key, and the encoding, a file can be written anew."""
+    path, *_ = next(iter(album.values()))
+    other = tmp_path / "other.png"
+    Image.new("RGB", (8, 8), "magenta").save(other)
+    reads = []
+
+    def read(asked):
+        reads.append(str(asked))
+        return read_image(other if reads.count(str(path)) == 2 and str(asked) == str(path) else asked)
+
+    monkeypatch.setattr("pykeen_mmkg.encoders.encode.read_image", read)
+    with pytest.raises(ImageError, match=f"{path} changed while it was being encoded"):
+        run(encode_images, album, CountingEncoder(), tmp_path / "cache")
 
 
 def test_equal_images_are_encoded_once(tmp_path, album):

@@ -89,3 +89,19 @@ def test_a_multimodal_folder_provides_its_candidates(tmp_path):
     )
     # c and b: d is known to be true
     assert result.ranks.num_candidates.tolist() == [2]
+
+
+def test_keys_of_pairs_stay_within_the_known_relations():
+    """The code of a query with a relation beyond those of the lists would be that of another pair."""
+    # two relations: the code of (1, 0) is 2, as that of (0, 2) would be
+    sets = CandidateSets.from_mapping({"0": {"1": [2]}, "1": [0]}, num_entities=3)
+    assert sets.keys.tolist() == [2]
+    assert _lists(sets, [(1, 0)]) == [[2]]
+    with pytest.raises(EvaluationError, match="relation with id 2 and the entity with id 0"):
+        sets.find(torch.tensor([0]), torch.tensor([2]))
+
+
+def test_keys_beyond_the_last_are_not_found():
+    sets = CandidateSets.from_mapping({"0": {"1": [2]}}, num_entities=3)
+    with pytest.raises(EvaluationError, match="entity with id 2"):
+        sets.find(torch.tensor([2]), torch.tensor([0]))

@@ -155,6 +155,23 @@ def test_restricted_entities_among_candidates(graph, data, full):
 
 @given(graphs(), st.data())
 @settings(deadline=None)
+def test_restricted_entities_among_candidates_only(graph, data):
+    """Where only candidates are scored, those that are not among the restricted entities do not compete either."""
+    table, test, train = graph
+    everyone = list(range(len(table)))
+    entities = {e for h, _, t in test for e in (h, t)} | set(data.draw(st.lists(st.sampled_from(everyone))))
+    lists = {
+        relation: data.draw(st.lists(st.sampled_from(everyone), min_size=1, unique=True))
+        for relation in range(table.shape[1])
+    }
+    evaluator = ZSLCandidatesEvaluator(candidates=lists, ids=True)
+    result, _ = _evaluate(evaluator, table, test, train, restrict_entities_to=entities)
+    known = set(test) | set(train)
+    _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, known, set(lists[triple[1]]) & entities))
+
+
+@given(graphs(), st.data())
+@settings(deadline=None)
 def test_restricted_entities_and_excluded_relations(graph, data):
     table, test, train = graph
     entities = {e for h, _, t in test for e in (h, t)} | set(data.draw(st.lists(st.integers(0, len(table) - 1))))

@@ -55,9 +55,9 @@ def test_by_kind(tiny):
 def test_defaults(kind, model, monkeypatch):
     """A kind has a default, which is not looked for before it is needed, but for a pair, whose kinds are detected."""
     if kind == "pair":
-        monkeypatch.setattr("pykeen_mmkg.encoders.find_folder", lambda name, **_: pathlib.Path(name))
+        monkeypatch.setattr("pykeen_mmkg.encoders.resolver.find_folder", lambda name, **_: pathlib.Path(name))
         monkeypatch.setattr(
-            "pykeen_mmkg.encoders.detect",
+            "pykeen_mmkg.encoders.resolver.detect",
             lambda folder: encoder_resolver.lookup("vision" if "vit" in str(folder) else "text"),
         )
     assert make_encoder(kind).name == model
