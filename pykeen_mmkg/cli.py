@@ -176,8 +176,9 @@ def evaluate(
     Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
     """
     from .evaluation.breakdown import breakdown
-    from .evaluation.results import describe, write_json
+    from .evaluation.description import describe
     from .evaluation.run import evaluate as run
+    from .io import write_json
     from .runs import AlignedDataset, open_run
 
     data = _dataset(dataset, dataset_kwargs)

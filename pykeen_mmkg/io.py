@@ -1,12 +1,17 @@
 """Files that are either whole or not there, however a write ends."""
 
 import contextlib
+import json
+import math
 import os
 import pathlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-__all__ = ["write_text", "written_whole"]
+import numpy
+
+__all__ = ["write_json", "write_text", "written_whole"]
 
 
 @contextlib.contextmanager
@@ -43,3 +48,25 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write a JSON file whole or not at all.
+
+    :param path: the file to write
+    :param content: what JSON has, NumPy's numbers, and paths; numbers that JSON lacks (NaN, infinities) become null
+    :raises TypeError: if there is anything else
+    """
+    write_text(path, json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    if isinstance(value, numpy.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return os.fspath(value) if isinstance(value, os.PathLike) else value

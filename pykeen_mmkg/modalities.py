@@ -10,11 +10,11 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pykeen.triples import CoreTriplesFactory, TriplesFactory
+from pykeen.triples import CoreTriplesFactory
 
-from .datasets.labels import labels_in_order
-from .datasets.metadata import GraphMetadata
-from .datasets.tables import Kind, Missing, ModalityTable
+from .datasets.labels import Kind, labels_of
+from .datasets.metadata import FEATURE_KEYS, GraphMetadata
+from .datasets.tables import Missing, ModalityTable, load_table
 from .encoders import VisionLanguageEncoder, encode_images, encode_texts, make_encoder
 from .encoders.encode import default_directory
 from .encoders.encoder import TEXTUAL, VISUAL
@@ -38,14 +38,6 @@ logger = logging.getLogger(__name__)
 #: what is encoded where nothing else is said
 DEFAULT_ENCODER = "openai/clip-vit-base-patch32"
 
-#: the keys of ``features``: (kind, modality) -> name
-FEATURE_KEYS: Mapping[tuple[Kind, str], str] = {
-    ("entity", VISUAL): "visual",
-    ("entity", TEXTUAL): "textual",
-    ("relation", VISUAL): "relation_visual",
-    ("relation", TEXTUAL): "relation_textual",
-}
-
 #: the keys of ``sources``
 SOURCE_KEYS = (
     "entities",
@@ -59,36 +51,8 @@ SOURCE_KEYS = (
     "strict",
 )
 
-#: the mark of an inverse relation, in its label and before its text
-INVERSE_SUFFIX = "_inverse"
+#: what precedes the text of a relation in that of its inverse
 INVERSE_PREFIX = "inverse of: "
-
-
-def labels_of(triples_factory: CoreTriplesFactory, kind: Kind) -> list[str]:
-    """Return the labels of entities or relations in the order of their ids, inverse relations included.
-
-    :param triples_factory: the factory; it must know labels
-    :param kind: ``"entity"`` or ``"relation"``
-    :returns: a list of ``num_entities`` or ``num_relations`` labels. With inverse triples, relation ``i`` has the id
-        ``2 * i`` and its inverse ``2 * i + 1``, as in PyKEEN
-    :raises DataError: if the factory has no labels, or a relation has the label of another one's inverse
-    """
-    if not isinstance(triples_factory, TriplesFactory):
-        raise DataError(
-            f"The triples factory has no labels, so no text or image can be matched with its {kind} ids. Use a "
-            "TriplesFactory, or give features as tensors in the order of the ids."
-        )
-    mapping = triples_factory.entity_to_id if kind == "entity" else triples_factory.relation_to_id
-    labels = list(labels_in_order(mapping))
-    if kind == "relation" and triples_factory.create_inverse_triples:
-        taken = next((label for label in labels if label + INVERSE_SUFFIX in mapping), None)
-        if taken is not None:
-            raise DataError(
-                f"The inverse of the relation {taken!r} would be called {taken + INVERSE_SUFFIX!r}, which is another "
-                "relation. Rename that one, or use create_inverse_triples=False."
-            )
-        labels = [label for base in labels for label in (base, base + INVERSE_SUFFIX)]
-    return labels
 
 
 @dataclasses.dataclass
@@ -204,10 +168,9 @@ class ModalitySources:
         :raises DataError: if no table and no image folder is named, or the table has no row for a label
         """
         path, images = (self.entities, self.images) if kind == "entity" else (self.relations, None)
-        if path is not None:
-            return self._read(kind, path).align(labels, missing=self.missing_rows)
-        if images is not None:
-            return ModalityTable.from_labels(labels, kind=kind).with_images(images, **self.image_kwargs)
+        if path is not None or images is not None:
+            table = None if path is None else self._read(kind, path)
+            return load_table(labels, kind, table, images, self.missing_rows, **self.image_kwargs)
         plural = "entities" if kind == "entity" else "relations"
         raise DataError(
             f"No table of the {plural} is known. Give `sources={{{plural!r}: <path of a TSV file with the columns "
@@ -217,8 +180,7 @@ class ModalitySources:
     def _read(self, kind: Kind, path: str | pathlib.Path) -> ModalityTable:
         """Read a table at the first request; it serves all modalities."""
         if kind not in self._tables:
-            images = self.images if kind == "entity" else None
-            self._tables[kind] = ModalityTable.load(path, kind=kind, images=images, **self.image_kwargs)
+            self._tables[kind] = ModalityTable.load(path, kind=kind)
         return self._tables[kind]
 
     def provides(self, kind: Kind, modality: str) -> bool:
@@ -270,16 +232,18 @@ class ModalitySources:
         }
 
     def _encode(self, kind: Kind, modality: str, labels: Sequence[str]) -> FeatureStore:
+        # an inverse relation is told by its id, which is odd: its label may be that of a relation of the graph
         inverse = kind == "relation" and self.inverse
-        table = self.table(kind, labels[::2] if inverse else labels)
+        base = labels[::2] if inverse else labels
+        table = self.table(kind, base)
         if modality == VISUAL:
             features = encode_images(table.image_dict(), self._encoder(), directory=self.store, strict=self.strict)
         else:
-            texts = dict(table.texts())
+            texts = table.texts()
             if inverse:
-                texts |= {
-                    label + INVERSE_SUFFIX: INVERSE_PREFIX + text for label, text in texts.items() if text is not None
-                }
+                for label, inverse_label in zip(base, labels[1::2], strict=True):
+                    if (text := texts[label]) is not None:
+                        texts[inverse_label] = INVERSE_PREFIX + text
             features = encode_texts(texts, self._encoder(), directory=self.store)
         return self._filed(features)
 

@@ -4,6 +4,7 @@ A thin layer over :func:`pykeen.predict.predict_target`: it accepts the name of 
 out what is known already, and adds the names to the answer.
 """
 
+import dataclasses
 import difflib
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -14,8 +15,8 @@ from pykeen.models.base import Model
 from pykeen.predict import predict_target
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
+from .datasets.labels import Kind
 from .datasets.metadata import GraphMetadata
-from .datasets.tables import Kind, ModalityTable
 from .errors import DataError
 
 __all__ = ["names_of", "predict", "resolve"]
@@ -28,11 +29,11 @@ def names_of(triples_factory: CoreTriplesFactory, kind: Kind = "entity") -> dict
     :param kind: ``"entity"`` or ``"relation"``
     :returns: the names; empty if there is no table. A label without a name is left out
     """
-    record = GraphMetadata.of(triples_factory)
+    record = dataclasses.replace(GraphMetadata.of(triples_factory), images=None)
     path = record.entities if kind == "entity" else record.relations
     if path is None or not pathlib.Path(path).is_file():
         return {}
-    table = ModalityTable.load(path, kind=kind)
+    table = record.table(triples_factory, kind)
     return {label: name for label, name in zip(table.labels, table.names, strict=True) if name}
 
 

@@ -158,7 +158,7 @@ def write_features(out: pathlib.Path, encoder: pathlib.Path, cache: pathlib.Path
 
     torch.set_num_threads(1)
     model = make_encoder(str(encoder))
-    entities = ModalityTable.load(out / "entities.tsv", images=out / "images")
+    entities = ModalityTable.load(out / "entities.tsv").with_images(out / "images")
     relations = ModalityTable.load(out / "relations.tsv", kind="relation")
     texts = {label: text for label, text in entities.texts().items() if text}
     images = {label: paths for label, paths in entities.image_dict().items() if paths}

@@ -1,12 +1,15 @@
 """Files that are either whole or not there."""
 
+import json
+import math
 import stat
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pykeen_mmkg.io import written_whole
+from pykeen_mmkg.io import write_json, written_whole
 
 
 def test_a_new_file(tmp_path):
@@ -55,3 +58,13 @@ def test_a_folder_that_is_a_file(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError), written_whole(tmp_path / "file" / "below"):
         pytest.fail("the block is not entered")
+
+
+def test_numbers_that_json_lacks_and_no_half_file(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"a": math.nan, "b": [math.inf, numpy.float32(0.5)], "c": (numpy.int64(2), tmp_path)})
+    assert json.loads(path.read_text()) == {"a": None, "b": [None, 0.5], "c": [2, str(tmp_path)]}
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_text())["c"][0] == 2
+    assert list(tmp_path.iterdir()) == [path]

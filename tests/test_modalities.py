@@ -110,3 +110,20 @@ def test_encoded_once_into_a_file(folder, dual_encoder, tmp_path) -> None:
     assert not torch.equal(vectors[0], vectors[1])
     by_hand = sources[0].encoder.encode_texts([INVERSE_PREFIX + "successor 0: comes 0 after"])[0]
     torch.testing.assert_close(vectors[1], by_hand, rtol=1e-4, atol=1e-5)
+
+
+def test_a_relation_that_is_called_as_an_inverse_keeps_its_own_text(dual_encoder, tmp_path) -> None:
+    """Inverse relations are told by id: `likes_inverse` of the graph is not the inverse of `likes`."""
+    (tmp_path / "train.tsv").write_text("a\tlikes\tb\nb\tlikes_inverse\ta\n")
+    (tmp_path / "test.tsv").write_text("b\tlikes\ta\n")
+    (tmp_path / "relations.tsv").write_text("relation\tname\nlikes\tis fond of\nlikes_inverse\tdetests\n")
+    for inverse, texts in (
+        (False, ["is fond of", "detests"]),
+        (True, ["is fond of", INVERSE_PREFIX + "is fond of", "detests", INVERSE_PREFIX + "detests"]),
+    ):
+        factory = MultimodalDataset(path=tmp_path, create_inverse_triples=inverse).training
+        sources = ModalitySources.from_factory(factory, {"store": str(tmp_path / "store")}, encoder=str(dual_encoder))
+        labels = labels_of(factory, "relation")
+        vectors, mask = sources.gather("relation", "textual", labels).lookup(labels)
+        assert mask.all()
+        torch.testing.assert_close(vectors, sources.encoder.encode_texts(texts), rtol=1e-4, atol=1e-5)

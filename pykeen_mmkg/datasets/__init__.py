@@ -2,17 +2,18 @@
 
 from .candidate_lists import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
-from .folder import MultimodalDataset, tables_of
-from .labels import labels_in_order
-from .loading import load_dataset
+from .folder import MultimodalDataset
+from .labels import labels_in_order, labels_of
+from .loading import dataset_digest, load_dataset
 from .metadata import GraphMetadata
 from .overlap import RelationOverlap, relation_overlaps
 from .splits import SplitDataset, SplitReport, split_unseen_entities, split_unseen_relations
-from .tables import ModalityTable, find_images, load_tables
+from .tables import ModalityTable, find_images, load_table
 from .types import entity_types, type_candidates, type_pools
 from .writing import write_dataset
 
 __all__ = [
+    "dataset_digest",
     "Coverage",
     "GraphMetadata",
     "ModalityTable",
@@ -23,15 +24,15 @@ __all__ = [
     "entity_types",
     "find_images",
     "labels_in_order",
+    "labels_of",
     "load_dataset",
-    "load_tables",
+    "load_table",
     "measure_coverage",
     "read_candidates",
     "read_relations",
     "relation_overlaps",
     "split_unseen_entities",
     "split_unseen_relations",
-    "tables_of",
     "type_candidates",
     "type_pools",
     "write_dataset",

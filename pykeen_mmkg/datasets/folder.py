@@ -1,33 +1,29 @@
 """Multimodal datasets: triples, tables of entities and relations, and images, from a folder."""
 
 import hashlib
-import inspect
 import json
 import logging
-import os
 import pathlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from docdata import parse_docdata
-from pykeen.datasets.base import Dataset, LazyDataset
+from pykeen.datasets.base import LazyDataset
 from pykeen.triples import TriplesFactory
 from pykeen.typing import LongTensor
 
-from ..errors import DataError, DatasetNotFoundError, MultimodalError
-from ..io import write_text
+from ..errors import DataError, DatasetNotFoundError
 from .candidate_lists import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
 from .files import SUFFIXES, LabeledTriple, find_file, map_triples, read_triples
-from .labels import labels_in_order
-from .metadata import GraphMetadata
-from .tables import Missing, ModalityTable, load_tables
+from .metadata import FEATURE_KEYS, GraphMetadata
+from .rebuilding import RebuiltFromFilesMixin
+from .tables import Missing, ModalityTable
 
 __all__ = [
     "MultimodalDataset",
-    "tables_of",
 ]
 
 logger = logging.getLogger(__name__)
@@ -37,63 +33,15 @@ PathLike = str | pathlib.Path
 #: the names of the splits, as PyKEEN calls them, and the files they come from
 SPLIT_FILES: Mapping[str, str] = {"training": "train", "validation": "valid", "testing": "test"}
 #: file names of feature stores in the sub-folder ``features``
-FEATURE_NAMES = ("visual", "textual", "relation_visual", "relation_textual")
-#: the file in PyKEEN's cache from which a dataset is rebuilt
-CACHE_FILE = "multimodal.json"
-
-
-def tables_of(
-    factory: Any,
-    entities: PathLike | None = None,
-    relations: PathLike | None = None,
-    images: PathLike | None = None,
-    image_name: str | None = None,
-    missing_rows: Missing | None = None,
-) -> tuple[ModalityTable, ModalityTable]:
-    """Load the tables that belong to a triples factory, in the order of its ids.
-
-    What is not given is read from ``factory.metadata["multimodal"]``, which the factories of a multimodal dataset
-    carry; for a plain factory of PyKEEN all of it can be given.
-
-    :param factory: a factory with labels, of ``n`` entities and ``k`` relations
-    :param entities: the entity table
-    :param relations: the relation table
-    :param images: the image folder
-    :param image_name: how the images are called, default ``{label}``
-    :param missing_rows: "error" (default) or "allow" labels without a row
-    :returns: a table of n entities and one of k relations (without PyKEEN's artificial inverses)
-    :raises DataError: if the factory has no labels, a table is wrong, or a label has no row
-    """
-    if not isinstance(factory, TriplesFactory):
-        raise DataError(
-            f"{type(factory).__name__} has no labels, so that nothing can be looked up in a table; use a "
-            f"TriplesFactory, for instance from CoreTriplesFactory.with_labels"
-        )
-    known = GraphMetadata.of(factory)
-    return load_tables(
-        labels_in_order(factory.entity_to_id),
-        labels_in_order(factory.relation_to_id),
-        entities=entities if entities is not None else known.entities,
-        relations=relations if relations is not None else known.relations,
-        images=images if images is not None else known.images,
-        image_name=image_name if image_name is not None else known.image_kwargs.get("image_name", "{label}"),
-        missing_rows=missing_rows if missing_rows is not None else known.missing_rows,
-    )
+FEATURE_NAMES = tuple(FEATURE_KEYS.values())
 
 
 def _absolute(path: PathLike | None) -> pathlib.Path | None:
     return None if path is None else pathlib.Path(path).expanduser().absolute()
 
 
-def _jsonable(value: Any) -> Any:
-    """Turn the paths among constructor arguments into strings."""
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(entry) for key, entry in value.items()}
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
 @parse_docdata
-class MultimodalDataset(LazyDataset):
+class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
     """A multimodal knowledge graph from a folder: triples, tables of entities and relations, and images.
 
     The folder holds
@@ -135,18 +83,6 @@ class MultimodalDataset(LazyDataset):
     _relation_table: ModalityTable
     _record: GraphMetadata
     _duplicates: dict[str, int]
-    _constructor_kwargs: dict[str, Any]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> "MultimodalDataset":
-        """Note the arguments of the constructor, from which PyKEEN's cache rebuilds the dataset."""
-        self = super().__new__(cls)
-        bound = inspect.signature(cls.__init__).bind_partial(self, *args, **kwargs)
-        given = dict(list(bound.arguments.items())[1:])
-        for parameter in bound.signature.parameters.values():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                given.update(given.pop(parameter.name, {}))
-        self._constructor_kwargs = given
-        return self
 
     def __init__(
         self,
@@ -470,53 +406,6 @@ class MultimodalDataset(LazyDataset):
         repeated = {split: count for split, count in self.duplicates.items() if count}
         note = f"repeated lines: {repeated}\n" if repeated else ""
         return f"{summary}{note}{self.coverage().summary()}{end}"
-
-    # ---- PyKEEN's cache ---------------------------------------------------------------------------------------------
-
-    def to_directory_binary(self, path: PathLike) -> None:
-        """Store the dataset in a directory, as PyKEEN's cache does, together with how it was constructed.
-
-        The copy of the triples is for :meth:`pykeen.datasets.base.Dataset.from_directory_binary`; this class itself
-        reads the original files again.
-
-        :param path: the directory
-        """
-        try:
-            self._ensure()
-        except DatasetNotFoundError as error:
-            # PyKEEN's commands instantiate every dataset there is; without files there is nothing to store, and the
-            # error comes up where the triples are used
-            logger.warning("not cached: %s", error)
-            return
-        path = pathlib.Path(path)
-        state = {"kwargs": _jsonable(self._constructor_kwargs), "digest": self.digest}
-        write_text(path / CACHE_FILE, json.dumps(state, indent=1))
-        super().to_directory_binary(path)
-
-    @classmethod
-    def from_directory_binary(cls, path: PathLike) -> Dataset:
-        """Rebuild the dataset from where its files are, whatever they hold by now.
-
-        Relative paths are relative to the present working directory, as they were for the first call.
-
-        :param path: the directory, as written by :meth:`to_directory_binary`
-        :returns: a dataset of this class
-        :raises DataError: if the directory was not written by it, or the files are gone
-        """
-        path = pathlib.Path(path)
-        try:
-            state = json.loads((path / CACHE_FILE).read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
-            raise DataError(f"{path} is no stored {cls.__name__}, or it is incomplete: delete the directory") from None
-        try:
-            dataset = cls(**state["kwargs"])
-            dataset._ensure()
-        except MultimodalError as error:
-            raise type(error)(f"{error} (the cached dataset {path} refers to it)") from error
-        if dataset.digest != state["digest"]:
-            logger.warning("the files of %s have changed since they were cached; they were read anew", dataset.path)
-            dataset.to_directory_binary(path)
-        return dataset
 
 
 def _complete(table: ModalityTable | None, labels: set[str], kind: Literal["entity", "relation"]) -> ModalityTable:

@@ -1,10 +1,47 @@
-"""Labels of entities and relations in the order of their ids."""
+"""Labels in the order of the ids, inverse relations included."""
 
 from collections.abc import Mapping
+from typing import Literal
 
-__all__ = ["labels_in_order"]
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
+
+from ..errors import DataError
+
+__all__ = ["Kind", "labels_in_order", "labels_of"]
+
+Kind = Literal["entity", "relation"]
+
+#: what follows the label of a relation in that of its artificial inverse, as in PyKEEN
+INVERSE_SUFFIX = "_inverse"
 
 
 def labels_in_order(label_to_id: Mapping[str, int]) -> tuple[str, ...]:
     """Return the labels in the order of their ids."""
     return tuple(sorted(label_to_id, key=label_to_id.__getitem__))
+
+
+def labels_of(triples_factory: CoreTriplesFactory, kind: Kind, inverse: bool = True) -> list[str]:
+    """Return the labels of entities or relations in the order of their ids.
+
+    :param triples_factory: the factory; it must know labels
+    :param kind: ``"entity"`` or ``"relation"``
+    :param inverse: whether PyKEEN's artificial inverse relations are among them, if the factory has any: relation ``i``
+        has the id ``2 * i`` then and its inverse ``2 * i + 1``. Where a relation of the graph is called as the inverse
+        of another would be, the labels of all inverses are made longer until no two labels are equal.
+    :returns: ``num_entities`` or ``num_relations`` distinct labels (without inverses: ``real_num_relations``)
+    :raises DataError: if the factory has no labels
+    """
+    if not isinstance(triples_factory, TriplesFactory):
+        raise DataError(
+            f"{type(triples_factory).__name__} has no labels, so no text or image can be matched with its {kind} ids. "
+            "Use a TriplesFactory, for instance from CoreTriplesFactory.with_labels, or give features as tensors in "
+            "the order of the ids."
+        )
+    mapping = triples_factory.entity_to_id if kind == "entity" else triples_factory.relation_to_id
+    labels = list(labels_in_order(mapping))
+    if kind == "entity" or not inverse or not triples_factory.create_inverse_triples:
+        return labels
+    suffix = INVERSE_SUFFIX
+    while any(label + suffix in mapping for label in labels):
+        suffix += INVERSE_SUFFIX
+    return [label for base in labels for label in (base, base + suffix)]

@@ -1,5 +1,7 @@
-"""Datasets by name, by path or as they are."""
+"""Datasets by name, by path or as they are, and the digest of their content."""
 
+import hashlib
+import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 from ..errors import DatasetNotFoundError
 from .folder import MultimodalDataset
 
-__all__ = ["load_dataset"]
+__all__ = ["dataset_digest", "load_dataset"]
 
 
 def load_dataset(dataset: Any, dataset_kwargs: Mapping[str, Any] | None = None) -> Any:
@@ -33,3 +35,25 @@ def load_dataset(dataset: Any, dataset_kwargs: Mapping[str, Any] | None = None) 
                 f"{name!r} is neither a folder nor the name of a dataset (see `pykeen ls datasets`)."
             )
     return get_dataset(dataset=dataset, dataset_kwargs=dataset_kwargs)
+
+
+def dataset_digest(dataset: Any) -> str:
+    """Return what identifies the data in a result.
+
+    :param dataset: a multimodal dataset, whose own ``digest`` covers its tables and images too; or any dataset of
+        PyKEEN, whose labels and triples of all splits are digested
+    :returns: a SHA-256, 64 hexadecimal digits
+    """
+    own = getattr(dataset, "digest", None)
+    if isinstance(own, str):
+        return own
+    sha = hashlib.sha256()
+    training = dataset.training
+    for name in ("entity_to_id", "relation_to_id"):
+        mapping = getattr(training, name, None) or {}
+        sha.update(json.dumps(sorted(mapping.items(), key=lambda item: item[1])).encode())
+    for name in ("training", "validation", "testing"):
+        factory = getattr(dataset, name, None)
+        if factory is not None:
+            sha.update(name.encode() + factory.mapped_triples.cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()

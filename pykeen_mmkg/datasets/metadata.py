@@ -11,9 +11,19 @@ from typing import Any
 from pykeen.triples import CoreTriplesFactory
 
 from ..errors import DataError
-from .tables import Missing
+from ..features.store import TEXTUAL, VISUAL
+from .labels import Kind, labels_of
+from .tables import Missing, ModalityTable, load_table
 
-__all__ = ["GraphMetadata"]
+__all__ = ["FEATURE_KEYS", "GraphMetadata"]
+
+#: the keys of feature stores: (kind, modality) -> key
+FEATURE_KEYS: Mapping[tuple[Kind, str], str] = {
+    ("entity", VISUAL): "visual",
+    ("entity", TEXTUAL): "textual",
+    ("relation", VISUAL): "relation_visual",
+    ("relation", TEXTUAL): "relation_textual",
+}
 
 #: the key in a factory's metadata
 KEY = "multimodal"
@@ -38,7 +48,7 @@ class GraphMetadata:
     image_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: "error", or "allow" labels without a row in their table
     missing_rows: Missing = "error"
-    #: feature stores by key: ``visual``, ``textual``, ``relation_visual``, ``relation_textual``
+    #: feature stores by the keys of :data:`FEATURE_KEYS`
     features: Mapping[str, str] = dataclasses.field(default_factory=dict)
     #: candidate entities per relation (JSON)
     candidates: str | None = None
@@ -76,3 +86,20 @@ class GraphMetadata:
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON."""
         return dataclasses.asdict(self)
+
+    def table(self, triples_factory: CoreTriplesFactory, kind: Kind) -> ModalityTable:
+        """Load the table that belongs to the ids of a triples factory.
+
+        For a plain factory of PyKEEN: ``GraphMetadata(entities="entities.tsv").table(factory, "entity")``.
+
+        :param triples_factory: a factory with labels, of n entities and k relations
+        :param kind: ``"entity"`` or ``"relation"``
+        :returns: a table of n entities, or of k relations (without PyKEEN's artificial inverses), in the order of the
+            ids; without text where no table is named
+        :raises DataError: if the factory has no labels, the table is wrong, or a label has no row
+        :raises ImageError: if the image folder or an image of a column does not exist
+        """
+        labels = labels_of(triples_factory, kind, inverse=False)
+        if kind == "relation":
+            return load_table(labels, kind, self.relations, missing_rows=self.missing_rows)
+        return load_table(labels, kind, self.entities, self.images, self.missing_rows, **self.image_kwargs)

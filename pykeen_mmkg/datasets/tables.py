@@ -1,4 +1,4 @@
-"""The table of an entity's or a relation's modalities: name, description and images per label."""
+"""Modality tables: name, description and images of each entity or relation."""
 
 import dataclasses
 import hashlib
@@ -15,12 +15,13 @@ from urllib.parse import unquote
 from ..errors import DataError, ImageError
 from ..io import write_text
 from .files import read_lines
+from .labels import Kind
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "ModalityTable",
     "find_images",
-    "load_tables",
+    "load_table",
 ]
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ logger = logging.getLogger(__name__)
 #: the suffixes by which a file in an image folder counts as an image
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
-Kind = Literal["entity", "relation"]
 Missing = Literal["error", "allow"]
 
 _NUMBERED = re.compile(r"(.+)_(\d+)", flags=re.DOTALL)
@@ -144,8 +144,6 @@ class ModalityTable:
         cls,
         path: str | pathlib.Path,
         kind: Kind = "entity",
-        images: str | pathlib.Path | None = None,
-        image_name: str = "{label}",
     ) -> "ModalityTable":
         """Load a table from a tab-separated UTF-8 file with a header row.
 
@@ -156,12 +154,10 @@ class ModalityTable:
 
         :param path: the file
         :param kind: whether the table is of entities or relations
-        :param images: a folder with images, see :func:`find_images`; they come after those of the column
-        :param image_name: how the images in the folder are called, see :func:`find_images`
         :returns: the table
         :raises DataError: if the file is missing, empty or not UTF-8, a column is missing, a label comes twice, or a
             row has no label or too many columns
-        :raises ImageError: if an image of the column or the image folder does not exist
+        :raises ImageError: if an image of the column does not exist
         """
         path = pathlib.Path(path)
         if not path.is_file():
@@ -197,8 +193,7 @@ class ModalityTable:
             names.append(fields[name_at].strip())
             descriptions.append(fields[text_at].strip())
             paths.append(_read_images(fields[image_at], path=path, row=f"line {number}: {kind} {label!r}"))
-        table = cls(tuple(rows), tuple(names), tuple(descriptions), tuple(paths), kind=kind, source=str(path))
-        return table.with_images(images, image_name=image_name) if images is not None else table
+        return cls(tuple(rows), tuple(names), tuple(descriptions), tuple(paths), kind=kind, source=str(path))
 
     def with_images(self, folder: str | pathlib.Path, image_name: str = "{label}") -> "ModalityTable":
         """Add the images of a folder, see :func:`find_images`; a warning says so if no image fits a label."""
@@ -341,40 +336,32 @@ def _read_images(field: str, path: pathlib.Path, row: str) -> tuple[pathlib.Path
     return tuple(images)
 
 
-def load_tables(
-    entity_labels: Sequence[str],
-    relation_labels: Sequence[str],
-    entities: str | pathlib.Path | None = None,
-    relations: str | pathlib.Path | None = None,
+def load_table(
+    labels: Sequence[str],
+    kind: Kind,
+    table: ModalityTable | str | pathlib.Path | None = None,
     images: str | pathlib.Path | None = None,
-    image_name: str = "{label}",
     missing_rows: Missing = "error",
-) -> tuple[ModalityTable, ModalityTable]:
-    """Load the tables of entities and relations for the labels of a graph.
+    image_name: str = "{label}",
+) -> ModalityTable:
+    """Load the table of some labels: its rows in their order, with the images of a folder.
 
-    Works for a plain factory of PyKEEN, see :func:`~pykeen_mmkg.datasets.labels.labels_in_order`.
-
-    :param entity_labels: the labels of the entities in the order of their ids, shape: (n,)
-    :param relation_labels: the labels of the relations in the order of their ids, shape: (k,)
-    :param entities: the entity table; without it entities have no text
-    :param relations: the relation table; without it relations have no text
-    :param images: a folder with images of entities, see :func:`find_images`
-    :param image_name: how these are called, see :func:`find_images`
+    :param labels: the labels in the order of their ids, shape: (n,)
+    :param kind: ``"entity"`` or ``"relation"``
+    :param table: the table or its file; without it, the labels have no text
+    :param images: a folder with images, see :func:`find_images`; they come after those of the table
     :param missing_rows: what to do about a label without a row, see :meth:`ModalityTable.align`
-    :returns: a table of n entities and one of k relations, in the order of the ids
-    :raises DataError: if a table is missing or wrong, or a label has no row
+    :param image_name: how the images in the folder are called, see :func:`find_images`
+    :returns: the table, n rows
+    :raises DataError: if the table is missing or wrong, or a label has no row
     :raises ImageError: if the image folder or an image of a column does not exist
     """
-    if entities is None:
-        entity_table = ModalityTable.from_labels(entity_labels, source="the graph (it has no entity table)")
+    if table is None:
+        result = ModalityTable.from_labels(labels, kind=kind, source=f"the graph (it has no {kind} table)")
     else:
-        entity_table = ModalityTable.load(entities).align(entity_labels, missing=missing_rows)
-    if images is not None:
-        entity_table = entity_table.with_images(images, image_name=image_name)
-    if relations is None:
-        relation_table = ModalityTable.from_labels(
-            relation_labels, kind="relation", source="the graph (it has no relation table)"
-        )
-    else:
-        relation_table = ModalityTable.load(relations, kind="relation").align(relation_labels, missing=missing_rows)
-    return entity_table, relation_table
+        table = table if isinstance(table, ModalityTable) else ModalityTable.load(table, kind=kind)
+        result = table.align(labels, missing=missing_rows)
+        if images is not None:
+            # a row that is not asked for can still own an image, which is then no further one of another label
+            result = result.align(list(dict.fromkeys([*labels, *table.labels])), missing="allow")
+    return result if images is None else result.with_images(images, image_name=image_name).align(labels)

@@ -6,7 +6,7 @@ from pykeen.datasets.base import Dataset
 
 from ..errors import DataError
 from ..io import write_text
-from .folder import tables_of
+from .metadata import GraphMetadata
 
 __all__ = ["write_dataset"]
 
@@ -24,7 +24,8 @@ def write_dataset(dataset: Dataset, folder: str | pathlib.Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise DataError(f"{folder} is not empty; write the dataset to a new folder")
     training = dataset.training
-    entities, relations = tables_of(training)
+    record = GraphMetadata.of(training)
+    entities, relations = record.table(training, "entity"), record.table(training, "relation")
     factories = {"train": training, "test": dataset.testing}
     if dataset.validation is not None:
         factories["valid"] = dataset.validation

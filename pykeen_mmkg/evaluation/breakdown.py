@@ -9,7 +9,7 @@ from pykeen.models.base import Model
 from pykeen.triples import TriplesFactory
 from pykeen.typing import RANK_REALISTIC, RankType
 
-from ..datasets import GraphMetadata, labels_in_order, tables_of
+from ..datasets import GraphMetadata, labels_of
 from ..errors import EvaluationError
 from ..features import FeatureStore
 from ..indexing import seen_entities
@@ -39,14 +39,14 @@ def modality_masks(factory: Any) -> dict[str, numpy.ndarray]:
             "The factory says nothing about text and images: give one of a MultimodalDataset, or `masks` (modality -> "
             "which entities have it)."
         )
-    labels = labels_in_order(factory.entity_to_id)
+    labels = labels_of(factory, "entity")
     features = record.features
     result = {}
     for modality in ("visual", "textual"):
         if modality in features:
             result[modality] = FeatureStore.load(features[modality]).lookup(labels)[1].numpy()
     if len(result) < 2:
-        entities, _ = tables_of(factory)
+        entities = record.table(factory, "entity")
         result.setdefault("visual", numpy.array([bool(paths) for paths in entities.images]))
         result.setdefault("textual", numpy.array([bool(text) for text in entities.texts().values()]))
     return {name: result[name] for name in ("visual", "textual")}

@@ -1,14 +1,7 @@
 """Results of evaluation that say which protocol they follow and keep the rank of every triple."""
 
-import hashlib
-import importlib.metadata
-import json
-import math
-import os
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy
@@ -16,15 +9,9 @@ import pandas
 from pykeen.evaluation.rank_based_evaluator import RankBasedMetricResults
 from pykeen.typing import RANK_OPTIMISTIC, RANK_PESSIMISTIC, RANK_REALISTIC, RankType
 
-from ..io import write_text
-
 __all__ = [
     "ProtocolMetricResults",
     "RankTable",
-    "dataset_digest",
-    "describe",
-    "versions",
-    "write_json",
 ]
 
 
@@ -110,82 +97,3 @@ class ProtocolMetricResults(RankBasedMetricResults):
         if self.beside:
             result["beside"] = {name: other.to_dict() for name, other in self.beside.items()}
         return result
-
-
-def dataset_digest(dataset: Any) -> str:
-    """Return what identifies the data in a result.
-
-    :param dataset: a multimodal dataset, whose own ``digest`` covers its tables and images too; or any dataset of
-        PyKEEN, whose labels and triples of all splits are digested
-    :returns: a SHA-256, 64 hexadecimal digits
-    """
-    own = getattr(dataset, "digest", None)
-    if isinstance(own, str):
-        return own
-    sha = hashlib.sha256()
-    training = dataset.training
-    for name in ("entity_to_id", "relation_to_id"):
-        mapping = getattr(training, name, None) or {}
-        sha.update(json.dumps(sorted(mapping.items(), key=lambda item: item[1])).encode())
-    for name in ("training", "validation", "testing"):
-        factory = getattr(dataset, name, None)
-        if factory is not None:
-            sha.update(name.encode() + factory.mapped_triples.cpu().contiguous().numpy().tobytes())
-    return sha.hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what results depend on: Python, this package, and the libraries below it."""
-    result = {"python": platform.python_version()}
-    for name in ("pykeen-mmkg", "pykeen", "torch", "transformers", "class-resolver", "numpy"):
-        try:
-            result[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            result[name] = "unknown"
-    return result
-
-
-def describe(
-    results: ProtocolMetricResults,
-    dataset: Any = None,
-    seeds: Sequence[int] = (),
-    **extra: Any,
-) -> dict[str, Any]:
-    """Describe results so that a reader knows how they were obtained.
-
-    :param results: the results
-    :param dataset: the dataset
-    :param seeds: the seeds of all runs that the results depend on
-    :param extra: further entries, such as the configuration
-    :returns: plain JSON: ``protocol``, ``dataset`` (name and digest), ``seeds``, ``versions``, ``metrics``, ``beside``,
-        and `extra`
-    """
-    return {
-        "protocol": results.protocol,
-        "dataset": None if dataset is None else {"name": type(dataset).__name__, "digest": dataset_digest(dataset)},
-        "seeds": list(seeds),
-        "versions": versions(),
-        "metrics": dict(results.to_flat_dict()),
-        "beside": {name: dict(other.to_flat_dict()) for name, other in results.beside.items()},
-        **extra,
-    }
-
-
-def write_json(path: str | Path, content: Any) -> None:
-    """Write JSON so that the file is either whole or not there.
-
-    Numbers that JSON does not have (NaN, infinities) become null.
-    """
-    write_text(path, json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    if isinstance(value, numpy.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return os.fspath(value) if isinstance(value, os.PathLike) else value

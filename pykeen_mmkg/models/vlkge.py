@@ -16,7 +16,7 @@ from pykeen.typing import BoolTensor, HintOrType
 from pykeen.utils import complex_normalize
 from torch import nn
 
-from ..datasets.tables import Kind
+from ..datasets.labels import Kind
 from ..errors import MultimodalError
 from ..indexing import seen_entities, seen_relations
 from ..modalities import STRUCTURAL, TEXTUAL, VISUAL, ModalitySources, labels_of

@@ -43,11 +43,12 @@ import torch
 import yaml
 from tqdm.auto import tqdm
 
-from ..datasets import load_dataset
+from ..datasets.loading import dataset_digest, load_dataset
 from ..errors import MultimodalError
-from ..evaluation.results import ProtocolMetricResults, dataset_digest, versions, write_json
+from ..evaluation.description import versions
+from ..evaluation.results import ProtocolMetricResults
 from ..evaluation.significance import holm, paired_test
-from ..io import write_text, written_whole
+from ..io import write_json, write_text, written_whole
 
 __all__ = ["Cell", "Protocol", "Study", "StudyError", "run_cell"]
 

@@ -13,9 +13,9 @@ import torch
 from pykeen.datasets import get_dataset
 from pykeen.datasets.base import Dataset, EagerDataset
 from pykeen.pipeline import pipeline
-from pykeen.triples import CoreTriplesFactory, TriplesFactory
+from pykeen.triples import TriplesFactory
 
-from pykeen_mmkg.datasets import GraphMetadata, MultimodalDataset, labels_in_order, tables_of
+from pykeen_mmkg.datasets import GraphMetadata, MultimodalDataset, labels_in_order
 from pykeen_mmkg.errors import DataError, DatasetNotFoundError, ImageError
 
 TRAIN = [("a", "likes", "b"), ("b", "likes", "c"), ("c", "knows", "a"), ("b", "knows", "a"), ("a", "knows", "d")]
@@ -57,22 +57,10 @@ def test_metadata_points_to_what_a_model_needs(folder: pathlib.Path):
         assert record.images == str(folder / "images")
         assert record.digest == dataset.digest
         assert record.features == {}
-    entities, relations = tables_of(dataset.testing)
+    entities, relations = (dataset.record.table(dataset.testing, kind) for kind in ("entity", "relation"))
     assert entities.labels == tuple("abcdefgh")
     assert [len(images) for images in entities.images] == [2, 1, 0, 0, 0, 0, 0, 1]
     assert relations.texts()["likes"] == "likes: is fond of"
-
-
-def test_tables_of_a_plain_factory(folder: pathlib.Path):
-    factory = TriplesFactory.from_path(folder / "train.tsv")
-    entities, relations = tables_of(factory, entities=folder / "entities.tsv", images=str(folder / "images"))
-    assert entities.labels == labels_in_order(factory.entity_to_id)
-    assert entities.texts()["a"] == "Ann"
-    assert len(entities.images[0]) == 2
-    assert relations.texts() == {"knows": None, "likes": None}
-    core = CoreTriplesFactory.create(factory.mapped_triples)
-    with pytest.raises(DataError, match="has no labels"):
-        tables_of(core, entities=folder / "entities.tsv")
 
 
 def test_features_are_found(folder: pathlib.Path):
@@ -323,7 +311,7 @@ def test_missing_row(folder: pathlib.Path, name: str, line: str, message: str):
         MultimodalDataset(folder).training  # noqa: B018
     dataset = MultimodalDataset(folder, missing_rows="allow")
     assert tuple(line.strip().split("\t")) in set().union(*map(labeled, dataset.factories.values()))
-    entities, relations = tables_of(dataset.training)
+    entities, relations = (dataset.record.table(dataset.training, kind) for kind in ("entity", "relation"))
     assert len(entities) == dataset.num_entities
     assert len(relations) == dataset.num_relations
 

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 from pykeen.datasets import Nations
 
-from pykeen_mmkg.datasets import MultimodalDataset, load_dataset
+from pykeen_mmkg.datasets import MultimodalDataset, dataset_digest, load_dataset
 from pykeen_mmkg.errors import DatasetNotFoundError
 
 
@@ -26,3 +26,15 @@ def test_names_and_folders(folder: pathlib.Path) -> None:
 def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(DatasetNotFoundError, match="'no such dataset' is neither a folder nor"):
         load_dataset("no such dataset")
+
+
+def test_digest_follows_the_content(tmp_path):
+    first = dataset_digest(Nations())
+    assert first == dataset_digest(Nations())
+    changed = Nations()
+    changed.testing.mapped_triples = changed.testing.mapped_triples.flip(0)
+    assert dataset_digest(changed) != first
+    (tmp_path / "train.tsv").write_text("a\tr\tb\n")
+    (tmp_path / "test.tsv").write_text("b\tr\ta\n")
+    dataset = MultimodalDataset(path=tmp_path)
+    assert dataset_digest(dataset) == dataset.digest

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pykeen_mmkg.datasets.tables import ModalityTable, find_images, load_tables
+from pykeen_mmkg.datasets.tables import ModalityTable, find_images, load_table
 from pykeen_mmkg.errors import DataError, ImageError
 
 line_text = st.text(st.characters(exclude_characters="\t\n\r", exclude_categories=["Cs"])).map(str.strip)
@@ -133,20 +133,20 @@ def test_image_name(tmp_path: pathlib.Path):
 def test_no_image_fits(tmp_path: pathlib.Path, table_path: pathlib.Path, caplog: pytest.LogCaptureFixture):
     touch(tmp_path / "images", "n_a.jpg")
     with caplog.at_level(logging.WARNING):
-        ModalityTable.load(table_path, images=tmp_path / "images")
+        ModalityTable.load(table_path).with_images(tmp_path / "images")
     assert "none of the 1 images fits" in caplog.text
 
 
 def test_missing_image_folder(table_path: pathlib.Path):
     with pytest.raises(ImageError, match="nowhere does not exist"):
-        ModalityTable.load(table_path, images="nowhere")
+        ModalityTable.load(table_path).with_images("nowhere")
 
 
 def test_image_column_and_folder(tmp_path: pathlib.Path):
     touch(tmp_path, "pictures/one.png", "two.png", "images/a_0.jpg")
     path = tmp_path / "entities.tsv"
     path.write_text("entity\timages\na\tpictures/one.png | two.png\nb\t\n")
-    table = ModalityTable.load(path, images=tmp_path / "images")
+    table = ModalityTable.load(path).with_images(tmp_path / "images")
     expected = ("pictures/one.png", "two.png", "images/a_0.jpg")
     assert table.images == (tuple(tmp_path / name for name in expected), ())
     assert table.image_dict()["b"] == ()
@@ -219,15 +219,25 @@ def test_a_table_checks_itself():
         ModalityTable(("a", "a"), ("", ""), ("", ""), ((), ()))
 
 
-def test_load_tables_from_arguments_alone(tmp_path: pathlib.Path, table_path: pathlib.Path):
-    touch(tmp_path / "images", "a_0.jpg")
-    entities, relations = load_tables(["a", "b"], ["r"], entities=table_path, images=tmp_path / "images")
-    assert entities.labels == ("a", "b")
-    assert [len(images) for images in entities.images] == [1, 0]
-    assert relations.texts() == {"r": None}
+def test_table_of_the_labels_of_a_graph(tmp_path: pathlib.Path, table_path: pathlib.Path):
+    images = tmp_path / "images"
+    touch(images, "a_0.jpg")
+    entities = load_table(["b", "a"], "entity", table_path, images)
+    assert entities.labels == ("b", "a")
+    assert [len(paths) for paths in entities.images] == [0, 1]
+    assert load_table(["b", "a"], "entity", ModalityTable.load(table_path), images) == entities
     with pytest.raises(DataError, match="no row for the entity 'z'"):
-        load_tables(["z"], ["r"], entities=table_path)
-    assert load_tables(["z"], ["r"], entities=table_path, missing_rows="allow")[0].texts() == {"z": None}
+        load_table(["z"], "entity", table_path)
+    assert load_table(["z"], "entity", table_path, missing_rows="allow").texts() == {"z": None}
     # images without a table
-    entities, _ = load_tables(["a", "b"], ["r"], images=tmp_path / "images")
-    assert [len(images) for images in entities.images] == [1, 0]
+    assert [len(paths) for paths in load_table(["a", "b"], "entity", None, images).images] == [1, 0]
+    assert load_table(["r"], "relation").texts() == {"r": None}
+
+
+def test_an_image_of_a_row_that_the_graph_lacks(tmp_path: pathlib.Path):
+    """``a_1.jpg`` is of the entity ``a_1``, not a further one of ``a``, though only the table knows ``a_1``."""
+    path, images = tmp_path / "entities.tsv", tmp_path / "images"
+    path.write_text("entity\tname\na\tAnn\na_1\tAnna\n")
+    touch(images, "a.jpg", "a_1.jpg", "z_2.jpg")
+    table = load_table(["a", "z"], "entity", path, images, missing_rows="allow")
+    assert [[image.name for image in paths] for paths in table.images] == [["a.jpg"], ["z_2.jpg"]]

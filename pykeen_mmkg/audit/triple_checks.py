@@ -1,0 +1,146 @@
+"""Checks of triples: duplicates, triples that splits share, leaks through other relations, unseen items."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import torch
+
+from ..baselines.rules import Baseline, DuplicateRule, opposite_relations
+from ..evaluation.run import evaluate
+from ..indexing import occurring, seen_entities
+from ..sampling.filterer import KnownTriplesFilterer
+from .report import Finding, Severity
+from .subject import EXAMPLES, Subject, percent
+
+__all__ = ["duplicates", "learned_relations", "rule_check", "shared_triples", "unseen_items"]
+
+#: the share of leaked evaluation triples from which on a finding is a warning, and an error
+LEAK_LEVELS: Mapping[Severity, float] = {"warning": 0.01, "error": 0.1}
+
+
+def _leak_severity(share: float) -> Severity:
+    return next((level for level in ("error", "warning") if share >= LEAK_LEVELS[level]), "info")
+
+
+def duplicates(subject: Subject) -> Iterator[Finding]:
+    """Look for triples that come twice within a split."""
+    dropped = dict(getattr(subject.dataset, "duplicates", None) or {})
+    for name, triples in subject.triples.items():
+        count = dropped.get(name) or len(triples) - len(triples.unique(dim=0))
+        if count:
+            yield Finding(
+                "duplicates",
+                "warning",
+                f"{count:,} lines of the {name} split repeat a triple.",
+                {"split": name, "count": count},
+            )
+
+
+def shared_triples(subject: Subject) -> Iterator[Finding]:
+    """Look for triples that two splits share."""
+    names = list(subject.triples)
+    for first, second in itertools.combinations(names, 2):
+        later = subject.triples[second].unique(dim=0)
+        shared = later[KnownTriplesFilterer(subject.triples[first]).contains(later)]
+        if len(shared):
+            share = len(shared) / len(later)
+            # that further test splits overlap each other is a matter of their design
+            severity: Severity = "error" if first == "training" else "warning"
+            yield Finding(
+                "shared-triples",
+                severity,
+                f"{percent(len(shared), len(later))} distinct {second} triples are in {first} too: a score on "
+                f"{second} measures memory.",
+                {
+                    "splits": [first, second],
+                    "count": len(shared),
+                    "share": share,
+                    "examples": subject.show(shared),
+                },
+            )
+
+
+def rule_check(
+    check: str, what: str, cls: type[Baseline], find: Callable[[Subject], torch.Tensor]
+) -> Callable[[Subject], Iterator[Finding]]:
+    """Make a check for leaks that a rule exploits.
+
+    :param check: the name of the check
+    :param what: what leaked triples do, for messages
+    :param cls: the rule
+    :param find: gives the opposite of each relation, -1 for none, shape: ``(num_relations,)``
+    :returns: the check
+    """
+
+    def run(subject: Subject) -> Iterator[Finding]:
+        opposite = find(subject)
+        training = KnownTriplesFilterer(subject.training.mapped_triples)
+        for name in subject.evaluated:
+            triples = subject.triples[name]
+            if not len(triples):
+                continue
+            other = opposite[triples[:, 1]]
+            image = triples.clone()
+            if cls is DuplicateRule:
+                image[:, 1] = other
+            else:
+                image = torch.stack([triples[:, 2], other, triples[:, 0]], dim=1)
+            found = training.contains(image) & (other >= 0)
+            count, share = int(found.sum()), float(found.float().mean())
+            details: dict[str, Any] = {"split": name, "count": count, "share": share}
+            if not count:
+                continue
+            message = f"{percent(count, len(triples))} {name} triples {what} in training"
+            if name in ("testing", "validation"):
+                result = evaluate(cls(subject.training), subject.dataset, "standard", split=name, use_tqdm=False)
+                details["rule"] = {key: result.get_metric(key) for key in ("mrr", "hits@1", "hits@3", "hits@10")}
+                message += f"; the bare rule that answers with it has MRR {details['rule']['mrr']:.3f}"
+            details["relations"] = {
+                str(subject.relations.get(r, r)): str(subject.relations.get(int(opposite[r]), int(opposite[r])))
+                for r in triples[found, 1].unique().tolist()
+            }
+            details["examples"] = subject.show(triples[found])
+            yield Finding(check, _leak_severity(share), message + ".", details)
+
+    run.__doc__ = f"Look for evaluation triples that {what} in training, and score the rule that exploits it."
+    return run
+
+
+def learned_relations(direction: Literal["inverse", "same"]) -> Callable[[Subject], torch.Tensor]:
+    """Find the opposite relations as the rules learn them from training triples."""
+
+    def find(subject: Subject) -> torch.Tensor:
+        factory = subject.training
+        return opposite_relations(factory.mapped_triples, factory.real_num_relations, direction)[0]
+
+    return find
+
+
+def unseen_items(subject: Subject) -> Iterator[Finding]:
+    """Look for entities and relations of evaluation triples that training does not have."""
+    factory = subject.training
+    relations_seen = occurring(factory.mapped_triples[:, 1], factory.real_num_relations)
+    for name in subject.evaluated:
+        triples = subject.triples[name]
+        for kind, ids, seen, labels in (
+            ("entities", triples[:, [0, 2]], seen_entities(factory), subject.entities),
+            ("relations", triples[:, 1:2], relations_seen, subject.relations),
+        ):
+            unseen = ~seen[ids]
+            items = ids[unseen].unique()
+            if len(items):
+                affected = int(unseen.any(dim=1).sum())
+                yield Finding(
+                    f"unseen-{kind}",
+                    "warning",
+                    f"{percent(len(items), len(ids.unique()))} {kind} of the {name} split are not in training; "
+                    f"{percent(affected, len(triples))} triples have one: only a model of text or images can tell "
+                    f"them apart.",
+                    {
+                        "split": name,
+                        "count": len(items),
+                        "triples": affected,
+                        "examples": [str(labels.get(i, i)) for i in items[:EXAMPLES].tolist()],
+                    },
+                )
