@@ -91,13 +91,25 @@ QUERIES: list[dict[str, str]] = [
 RELATION_QUERY = {"head": "n00784581", "relation": "region_domain"}
 
 
+def _config(trained: Mapping[str, Any] | None, epochs: int | None) -> dict[str, Any]:
+    """Return the arguments of the pipeline for a model that is trained like this, or for a rule, with nothing to train.
+
+    :param trained: :data:`CONFIG` or :data:`EPISODES`; None for a rule
+    :param epochs: the number of epochs, in place of that of the configuration
+    """
+    shared = {key: CONFIG[key] for key in ("evaluation_kwargs", "device")}
+    if trained is None:
+        return {**shared, "training_kwargs": {"num_epochs": 0}}
+    training = {**trained["training_kwargs"], **({} if epochs is None else {"num_epochs": epochs})}
+    return {**shared, **trained, "training_kwargs": training}
+
+
 def _train(dataset: WordNetEmoji, change: dict[str, Any], seed: int, epochs: int | None) -> PipelineResult:
     """Train one row of the table in PyKEEN's pipeline."""
-    if "model" in change:  # a rule: nothing to train
-        config = {**change, "training_kwargs": {"num_epochs": 0}, "evaluation_kwargs": CONFIG["evaluation_kwargs"]}
+    if "model" in change:
+        config = {**_config(None, epochs), **change}
     else:
-        config = {**CONFIG, "model_kwargs": {**CONFIG["model_kwargs"], **change}}
-        config["training_kwargs"] = {**CONFIG["training_kwargs"], **({"num_epochs": epochs} if epochs else {})}
+        config = {**_config(CONFIG, epochs), "model_kwargs": {**CONFIG["model_kwargs"], **change}}
     return pipeline(dataset=dataset, random_seed=seed, **config)
 
 
@@ -123,9 +135,6 @@ def _unseen_relations(
     rows, models = [], []
     for name, (model, trained) in RELATION_ROWS.items():
         click.echo(f"{'training' if trained else 'applying'} {name}")
-        config = dict(EPISODES if trained else {"training_kwargs": {"num_epochs": 0}})
-        if trained and epochs:
-            config["training_kwargs"] = {**config["training_kwargs"], "num_epochs": epochs}
         result = pipeline(
             training=dataset.training,
             testing=dataset.extra["unseen-relations"],
@@ -133,10 +142,8 @@ def _unseen_relations(
             model_kwargs=own if trained else {},
             evaluator="standard",
             evaluator_kwargs={"targets": ["tail"]},
-            evaluation_kwargs=CONFIG["evaluation_kwargs"],
             random_seed=seed,
-            device="cpu",
-            **config,
+            **_config(EPISODES if trained else None, epochs),
         )
         metrics = result.metric_results
         rows.append(

@@ -9,7 +9,7 @@ import yaml
 from pykeen.pipeline import pipeline
 from scipy import stats
 
-from pykeen_mmkg.study import study as module
+from pykeen_mmkg.study import cells as module
 from pykeen_mmkg.study.study import Study, StudyError
 
 CONFIG = {
