@@ -1,14 +1,14 @@
-"""What any result on unseen relations has to beat: scorers that read no relation, or no more than its words.
+"""Baselines for unseen relations: scorers that read no relation, or no more than its words.
 
-Each is a model of PyKEEN by name, as those of :mod:`pykeen_mmkg.baselines.rules`; :func:`relation_baselines`
-ranks with all of them in one call. They read training triples only.
+Each is a model of PyKEEN by name, as those of :mod:`pykeen_mmkg.baselines.rules`;
+:func:`~pykeen_mmkg.evaluation.relation_baselines.relation_baselines` ranks with all of them in one call. They read
+training triples only.
 """
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy
-import pandas
 import torch
 from docdata import parse_docdata
 from pykeen.triples import CoreTriplesFactory
@@ -18,9 +18,9 @@ from scipy import sparse
 from ..errors import DataError
 from ..indexing import degrees, occurring
 from ..modalities import ModalitySources, labels_of
-from .rules import Baseline, DegreeRule
+from .rules import Baseline
 
-__all__ = ["AdamicAdar", "BlindMixture", "DescriptionFrequency", "relation_baselines"]
+__all__ = ["AdamicAdar", "BlindMixture", "DescriptionFrequency"]
 
 
 class _AdamicAdarScores:
@@ -190,44 +190,3 @@ class BlindMixture(Baseline):
         linked = self._near.links[entities.numpy()].toarray()
         scores = numpy.log1p(self._near(entities)) + self.bonus * linked + numpy.log1p(self._words(relations, target))
         return torch.from_numpy(scores).double()
-
-
-#: the rows of :func:`relation_baselines`
-BASELINES: Mapping[str, type[Baseline]] = {
-    "tail degree": DegreeRule,
-    "Adamic-Adar + link bonus": AdamicAdar,
-    "TF-IDF of descriptions": DescriptionFrequency,
-    "both": BlindMixture,
-}
-
-
-def relation_baselines(
-    dataset: Any, candidates: Any = None, split: str = "testing", protocol: str | None = None, **kwargs: Any
-) -> pandas.DataFrame:
-    """Rank a split with all baselines.
-
-    :param dataset: a dataset of PyKEEN with a table of relations; rows that need one are left out where there is none
-    :param candidates: the candidate lists, see :class:`~pykeen_mmkg.evaluation.protocols.ZSLCandidatesEvaluator`;
-        without them the ranking is among all entities
-    :param split: ``"testing"`` or ``"validation"``
-    :param protocol: the protocol, by default ``zslcandidates`` with candidates and ``standard`` without
-    :param kwargs: further arguments of the protocol, e.g. ``known_true``
-    :returns: a row for each baseline, with the columns mrr, hits@1, hits@5 and hits@10, for tails
-    """
-    from ..evaluation.run import evaluate
-
-    if candidates is not None:
-        kwargs["candidates"] = candidates
-    protocol = protocol or ("standard" if candidates is None else "zslcandidates")
-    rows = {}
-    for name, cls in BASELINES.items():
-        needs_text = cls in (DescriptionFrequency, BlindMixture)
-        if needs_text and ModalitySources.from_factory(dataset.training).relations is None:
-            continue
-        model = cls(triples_factory=dataset.training)
-        result = evaluate(model, dataset, protocol, kwargs, split=split, targets=["tail"], use_tqdm=False)
-        rows[name] = {
-            "mrr": result.get_metric("tail.realistic.inverse_harmonic_mean_rank"),
-            **{f"hits@{k}": result.get_metric(f"tail.realistic.hits_at_{k}") for k in (1, 5, 10)},
-        }
-    return pandas.DataFrame.from_dict(rows, orient="index")

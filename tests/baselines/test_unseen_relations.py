@@ -8,8 +8,7 @@ import pytest
 import torch
 from pykeen.triples import TriplesFactory
 
-from pykeen_mmkg.baselines.unseen_relations import AdamicAdar, BlindMixture, DescriptionFrequency, relation_baselines
-from pykeen_mmkg.datasets.folder import MultimodalDataset
+from pykeen_mmkg.baselines.unseen_relations import AdamicAdar, BlindMixture, DescriptionFrequency
 from pykeen_mmkg.errors import DataError
 
 TRIPLES = numpy.array(
@@ -56,14 +55,3 @@ def test_words(factory: TriplesFactory, table: str) -> None:
     assert both[ids["c"]] > both[ids["b"]] > both[ids["a"]]
     with pytest.raises(DataError):
         DescriptionFrequency(triples_factory=factory)
-
-
-def test_one_call(folder: pathlib.Path) -> None:
-    """A row for each baseline, with finite figures."""
-    dataset = MultimodalDataset(path=folder)
-    rows = relation_baselines(dataset)
-    assert list(rows.index) == ["tail degree", "Adamic-Adar + link bonus", "TF-IDF of descriptions", "both"]
-    assert ((rows > 0) & (rows <= 1)).loc[:, "mrr"].all()
-    labels = sorted(dataset.training.entity_to_id)
-    limited = relation_baselines(dataset, candidates={f"r{k}": labels[:5] for k in range(3)})
-    assert (limited["mrr"] > rows["mrr"]).all()
