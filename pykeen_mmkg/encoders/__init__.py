@@ -1,11 +1,11 @@
 """Frozen encoders of texts and images, and their one-time use into feature stores."""
 
-from .aligned import BLIPEncoder, CLIPEncoder, DualEncoder, SigLIPEncoder
 from .encode import encode_images, encode_texts
 from .encoder import VisionLanguageEncoder
 from .huggingface import HuggingFaceEncoder
 from .pair import PairEncoder
 from .resolver import encoder_resolver, make_encoder
+from .shared_space import BLIPEncoder, CLIPEncoder, DualEncoder, SigLIPEncoder
 from .towers import TextEncoder, VisionEncoder
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import Any
 from class_resolver import ClassResolver
 
 from ..errors import EncoderError
-from .aligned import BLIPEncoder, CLIPEncoder, DualEncoder, SigLIPEncoder
 from .encoder import VisionLanguageEncoder
 from .huggingface import HuggingFaceEncoder
+from .shared_space import BLIPEncoder, CLIPEncoder, DualEncoder, SigLIPEncoder
 from .snapshot import find_folder, read_json
 from .towers import CLASS_TOKEN_VISION, TextEncoder, VisionEncoder
 

@@ -34,7 +34,7 @@ from safetensors.torch import load_file, save_file
 
 from ..datasets import labels_in_order
 from ..errors import RunError
-from ..evaluation.results import versions
+from ..evaluation.description import versions
 from ..io import write_text, written_whole
 from .card import model_card
 from .pykeen_folder import load_pykeen_run
