@@ -13,6 +13,7 @@ from pykeen.pipeline import pipeline_from_config
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pykeen_mmkg.models.vlkge import VLKGE
+from pykeen_mmkg.study import Study
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples" / "zero_shot").glob("*.json"))
@@ -101,6 +102,24 @@ def test_paper_models(example: pathlib.Path, folder: pathlib.Path, stores: dict[
     assert type(result.model.interaction).__name__.lower() == f"{pipeline['model_kwargs']['interaction']}interaction"
     assert len(result.losses) == 2
     assert 0 < result.get_metric("mrr") <= 1
+
+
+def test_the_papers_own_settings(folder: pathlib.Path, stores: dict[str, str], tmp_path: pathlib.Path) -> None:
+    """All rows of the study, on a toy, with few epochs: they train, and select by the merged filter of all splits."""
+    text = (ROOT / "examples" / "wn9_img" / "author.yaml").read_text(encoding="utf-8")
+    config = yaml.safe_load(text.replace("data/wn9-img", folder.as_posix()).replace("wn9img", "multimodal"))
+    base = config["base"]
+    assert base["model_kwargs"].pop("encoder") == "openai/clip-vit-large-patch14"
+    base["model_kwargs"] |= {"embedding_dim": 8, "sources": {"features": stores}}
+    base["training_kwargs"]["num_epochs"] = 2
+    base["negative_sampler_kwargs"]["num_negs_per_pos"] = 3
+    study = Study(config)
+    table = study.run(tmp_path, progress=False)
+    assert len(table) == 2 * 9 and set(table["protocol"]) == {"vlkge-author", "standard"}
+    runs = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*.json")]
+    stops = {run["row"]: run["stopper"] for run in runs}
+    assert len(stops["VL-DistMult"]["results"]) == 2
+    assert not (stops["VL-RotatE"] or {}).get("results")
 
 
 def test_a_search(
