@@ -59,7 +59,7 @@ def test_first_graph(dual_encoder, tmp_path: pathlib.Path, monkeypatch, capsys: 
     result = run_page(DOCS / "first_graph.md", dual_encoder)["result"]
     assert result.training.num_entities == 16
     assert len(list(tmp_path.glob("mygraph/images/*.png"))) == 16
-    assert set(re.findall(r"\w+_square", capsys.readouterr().out))
+    assert set(re.findall(r"\w+_(?:disc|square|bar|frame)", capsys.readouterr().out))
 
 
 @pytest.mark.parametrize("page", ["howto", "evaluation", "runs"])
