@@ -3,6 +3,7 @@
 from .candidate_lists import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
 from .folder import MultimodalDataset
+from .importing import import_graph, read_frame
 from .labels import labels_in_order, labels_of
 from .loading import dataset_digest, load_dataset
 from .metadata import GraphMetadata
@@ -23,12 +24,14 @@ __all__ = [
     "SplitReport",
     "entity_types",
     "find_images",
+    "import_graph",
     "labels_in_order",
     "labels_of",
     "load_dataset",
     "load_table",
     "measure_coverage",
     "read_candidates",
+    "read_frame",
     "read_relations",
     "relation_overlaps",
     "split_unseen_entities",
