@@ -244,7 +244,9 @@ def _run_tests(folder: pathlib.Path, tests: list[str], log: pathlib.Path) -> int
 
     # the same examples for each mutant; what fails need not be made simpler
     phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
-    hypothesis.settings.register_profile("mutants", derandomize=True, database=None, deadline=None, phases=phases)
+    hypothesis.settings.register_profile(
+        "mutants", max_examples=30, derandomize=True, database=None, deadline=None, phases=phases
+    )
     hypothesis.settings.load_profile("mutants")
     # PyKEEN is there, without plugins: it gets this one now
     from pykeen.datasets import dataset_resolver

@@ -431,7 +431,7 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
             x = torch.view_as_real(x)
         return x.reshape(len(relations), -1)
 
-    def _draw(self, samples: bool = True) -> Real:
+    def _draw(self, samples: bool) -> Real:
         ids = self.seen.nonzero().view(-1)
         chosen = ids[torch.randperm(len(ids), device=ids.device)[: self.batch_size]]
         shift = torch.randint(1, len(ids), (len(chosen),), device=ids.device)
