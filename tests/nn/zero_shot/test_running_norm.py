@@ -24,6 +24,7 @@ def test_values_by_hand() -> None:
 
 def test_limit_and_smallest_scale() -> None:
     """By default nothing passes six deviations, and a feature that never varies is not blown up without bound."""
+    assert RunningNorm(1).momentum == 0.05
     norm = RunningNorm(1)
     norm(torch.zeros(4, 1))
     assert norm.eval()(torch.tensor([[0.05], [0.07], [-9.0]])).view(-1).tolist() == pytest.approx([5.0, 6.0, -6.0])
