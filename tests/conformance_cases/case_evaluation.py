@@ -108,7 +108,7 @@ class _DescribedCase(cases.EvaluationOnlyModelTestCase):
         path = Path(self.folder.name, "relations.tsv")
         rows = (f"{label}\t{label}\t\n" for label in self.factory.relation_to_id)
         path.write_text("relation\tlabel\tdescription\n" + "".join(rows))
-        return {**kwargs, "relations": str(path)}
+        return {**kwargs, "sources": {"relations": str(path)}}
 
 
 class TestDescriptionFrequency(_DescribedCase):
