@@ -38,7 +38,7 @@ EQUIVALENT = pathlib.Path(__file__).with_name("mutants_equivalent.json")
 #: module -> the test modules that have to notice its mutants
 TESTS: dict[str, list[str]] = {
     "nn/kernels": ["nn/test_kernels.py"],
-    "nn/fusion/base": ["nn/test_fusion.py"],
+    "nn/fusion/abstract": ["nn/test_fusion.py"],
     "nn/fusion/fixed": ["nn/test_fusion.py"],
     "nn/fusion/learned": ["nn/test_fusion.py"],
     "nn/zero_shot/generator": ["nn/zero_shot/test_generator.py"],

@@ -6,7 +6,8 @@ from docdata import parse_docdata
 from pykeen.training.slcwa import SLCWATrainingLoop
 
 from ..errors import MultimodalError
-from ..nn.zero_shot.generator import GenerativeLearner, SelfTrained
+from ..nn.zero_shot.generator import GenerativeLearner
+from ..nn.zero_shot.self_trained import SelfTrained
 
 __all__ = ["TwoPhaseTrainingLoop"]
 

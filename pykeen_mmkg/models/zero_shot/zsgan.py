@@ -25,8 +25,8 @@ from torch import nn
 
 from ...indexing import seen_relations
 from ...modalities import ModalitySources
-from ...nn.zero_shot.generator import SelfTrained
 from ...nn.zero_shot.pair_learner import PairLearner
+from ...nn.zero_shot.self_trained import SelfTrained
 from ..loss import OwnLossMixin
 from ..queries import QueryScoringMixin
 from .descriptions import DescribedRelations, DescribedRelationsMixin

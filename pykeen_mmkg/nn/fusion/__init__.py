@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from class_resolver import ClassResolver, HintOrType, OptionalKwargs
 
 from ...errors import MultimodalError
-from .base import STRUCTURAL, Fusion, masked_softmax
+from .abstract import STRUCTURAL, Fusion, masked_softmax
 from .fixed import AverageFusion, ConcatFusion, SumFusion
 from .learned import AttentionFusion, GatedFusion, WeightedFusion
 

@@ -7,7 +7,7 @@ import torch
 from docdata import parse_docdata
 from pykeen.typing import BoolTensor, FloatTensor
 
-from .base import STRUCTURAL, Fusion, check_form, counted_modalities, masked, weighted_sum
+from .abstract import STRUCTURAL, Fusion, check_form, counted_modalities, masked, weighted_sum
 
 __all__ = ["AverageFusion", "ConcatFusion", "SumFusion"]
 

@@ -7,7 +7,7 @@ from docdata import parse_docdata
 from pykeen.typing import BoolTensor, FloatTensor
 from torch import nn
 
-from .base import STRUCTURAL, Fusion, check_form, counted_modalities, masked, masked_softmax, weighted_sum
+from .abstract import STRUCTURAL, Fusion, check_form, counted_modalities, masked, masked_softmax, weighted_sum
 
 __all__ = ["AttentionFusion", "GatedFusion", "WeightedFusion"]
 

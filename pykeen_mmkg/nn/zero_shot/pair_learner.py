@@ -8,8 +8,9 @@ from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
 from torch.nn import functional
 
 from ...indexing import Ragged, pick
-from .generator import GenerativeLearner, Real, SelfTrained
+from .generator import GenerativeLearner, Real
 from .pairs import PairExtractor
+from .self_trained import SelfTrained
 
 __all__ = ["PairLearner"]
 
