@@ -49,7 +49,7 @@ LONG: set[str] = set()
 UNCUT = {"nn.zero_shot.pair_learner.PairLearner"}
 
 #: names that two rooms still share
-SHARED = {"evidence", "labels", "queries", "rules", "run", "sampled_softmax", "two_tower", "words"}
+SHARED = {"evidence", "labels", "queries", "rules", "run", "sampled_softmax", "scorer", "two_tower", "words"}
 
 #: imports that still run upward
 UPWARD = {"baselines.rules imports models.queries"}
@@ -75,6 +75,7 @@ ELSEWHERE = {
     "models.zero_shot.descriptions": "models/zero_shot/test_relevidence.py",
     "models.zero_shot.mre": "conformance_cases/case_described.py",
     "nn.fusion.abstract": "nn/test_fusion.py",
+    "models.scorer": "models/test_late_fusion.py",
     "nn.fusion.fixed": "nn/test_fusion.py",
     "nn.fusion.learned": "nn/test_fusion.py",
     "nn.zero_shot.pair_learner": "models/zero_shot/test_zsgan.py",
