@@ -44,6 +44,23 @@ def test_a_query_beyond_the_lists_takes_no_others():
         CandidateSets.from_mapping({}, num_entities=3).find(torch.tensor([0]), torch.tensor([0]))
 
 
+def test_labels_that_are_numbers():
+    """They are labels, not ids."""
+    labels = LabelMaps({"7": 0, "0": 1}, {"5": 0})
+    sets = CandidateSets.from_mapping({"5": {"0": ["7"]}}, num_entities=2, labels=labels)
+    assert _lists(sets, [(1, 0)]) == [[0]]
+
+
+def test_override_leaves_the_original_alone():
+    """A relation without a list in the other has none afterwards, and the first set keeps its own."""
+    tails = CandidateSets.from_triples(torch.tensor([[0, 0, 1], [2, 1, 0]]), "tail")
+    mixed = tails.override(CandidateSets.from_triples(torch.tensor([[2, 1, 2]]), "tail"), [0, 1, 9])
+    assert _lists(mixed, [(0, 1)]) == [[2]]
+    with pytest.raises(EvaluationError, match="id 0"):
+        mixed.find(torch.tensor([0]), torch.tensor([0]))
+    assert _lists(tails, [(0, 0), (0, 1)]) == [[1], [0]]
+
+
 def test_ids_survive_json():
     mapping = json.loads(json.dumps({0: [2, 1], 3: {1: [0]}}))
     sets = CandidateSets.from_mapping(mapping, num_entities=3)

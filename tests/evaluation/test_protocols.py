@@ -336,6 +336,8 @@ def test_nan_scores_are_an_error():
     table[2, 0, 3] = float("nan")
     with pytest.raises(ScoreError, match=r"\(2, 0, \?\)"):
         _evaluate(StandardEvaluator(), table, [(0, 0, 1), (2, 0, 1)], [])
+    with pytest.raises(ScoreError, match=r"\(\?, 0, 3\)"):
+        _evaluate(StandardEvaluator(targets=["head"]), table, [(0, 0, 1), (2, 0, 3)], [])
     table[2, 0, 3], table[1, 0, 1] = float("inf"), -float("inf")
     assert len(_evaluate(StandardEvaluator(), table, [(2, 0, 1), (1, 0, 2)], [])[0].ranks) == 4
 

@@ -93,6 +93,16 @@ def test_half_precision_scores_are_ranked():
     assert ranks.optimistic.tolist() == [1 + int((table[0, 0] > table[0, 0, 4]).sum())]
 
 
+def test_counts_are_scores_too():
+    """A baseline may give integers, which know no NaN to mask with."""
+    table = torch.randint(9, (9, 1, 9))
+    triples = torch.tensor([[0, 0, 4], [0, 0, 5]])
+    ranks, _ = rank_side(batch_size=8, **_arguments(TableModel(table), triples))
+    row = table[0, 0].tolist()
+    others = [score for i, score in enumerate(row) if i not in (4, 5)]
+    assert ranks.optimistic.tolist() == [1 + sum(score > row[i] for score in others) for i in (4, 5)]
+
+
 def test_a_real_model_scores_candidates_only_with_inverse_triples():
     dataset = Nations(create_inverse_triples=True)
     model = DistMult(triples_factory=dataset.training, embedding_dim=4, random_seed=0)
