@@ -1,6 +1,7 @@
 """Candidate sets: forms, rules, and bad input."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -29,19 +30,6 @@ def test_lists_by_relation_and_by_pair():
         sets.find(torch.tensor([0, 1]), torch.tensor([1, 0]))
     with pytest.raises(EvaluationError, match="'t' and the entity with id 1"):
         sets.find(torch.tensor([1]), torch.tensor([2]))
-
-
-def test_a_query_beyond_the_lists_takes_no_others():
-    """A query is looked up by a code, entity and relation in one number, which is one for relations with lists only."""
-    mapping = {0: {1: [2]}, 1: {0: [1], 2: [0, 1]}}
-    sets = CandidateSets.from_mapping(mapping, num_entities=3)
-    assert _lists(sets, [(1, 0), (0, 1), (2, 1)]) == [[2], [1], [0, 1]]
-    # by its code, (0, 2) would be (1, 0), and (1, 3) would be (2, 1)
-    for query in ((0, 2), (1, 3), (2, 0)):
-        with pytest.raises(EvaluationError, match=f"relation with id {query[1]} and the entity with id {query[0]}"):
-            sets.find(*torch.tensor([query]).unbind(dim=1))
-    with pytest.raises(EvaluationError, match="no candidate list"):
-        CandidateSets.from_mapping({}, num_entities=3).find(torch.tensor([0]), torch.tensor([0]))
 
 
 def test_labels_that_are_numbers():
@@ -106,6 +94,19 @@ def test_a_multimodal_folder_provides_its_candidates(tmp_path):
     )
     # c and b: d is known to be true
     assert result.ranks.num_candidates.tolist() == [2]
+    # what is given comes before what the folder holds
+    kwargs = dict(dataset=dataset, filtered=True)
+    (tmp_path / "other.tsv").write_text("a\tnew\tb\n")
+    other = ZSLCandidatesEvaluator(known_true=tmp_path / "other.tsv", **kwargs)
+    triples, known = dataset.testing.mapped_triples, dataset.training.mapped_triples
+    ids = dataset.entity_to_id
+    result = other.evaluate(model, triples, additional_filter_triples=known, use_tqdm=False)
+    assert result.ranks.num_candidates.tolist() == [2]
+    numbers = other.candidates("tail", model.num_entities, model=model).lists[0].tolist()
+    assert sorted(numbers) == sorted([ids["b"], ids["d"]])
+    assert [Path(path).name for path in other.known_true] == ["other.tsv"]
+    heads = ZSLCandidatesEvaluator(head_candidates={"new": ["a", "b"]}, **kwargs)
+    assert set(heads.evaluate(model, triples, use_tqdm=False).ranks.side) == {"head"}
 
 
 def test_keys_of_pairs_stay_within_the_known_relations():

@@ -294,6 +294,16 @@ def test_empty_list_and_foreign_candidates_are_errors(nations):
             )
 
 
+def test_messages_name_the_file_of_the_lists(nations, tmp_path):
+    dataset, model, kwargs = nations
+    path = tmp_path / "lists.json"
+    path.write_text(json.dumps({next(iter(dataset.relation_to_id)): ["atlantis"]}))
+    with pytest.raises(EvaluationError, match=f"of {path} is no entity"):
+        ZSLCandidatesEvaluator(candidates=path, dataset=dataset).evaluate(
+            model, dataset.testing.mapped_triples, **kwargs
+        )
+
+
 def test_labels_are_needed_and_must_fit(nations):
     dataset, model, kwargs = nations
     lists = {relation: ["usa", "uk"] for relation in dataset.relation_to_id}
@@ -317,6 +327,7 @@ def test_labels_are_needed_and_must_fit(nations):
         (ZSLCandidatesEvaluator, {"candidates": "/nowhere/lists.json"}, "/nowhere/lists.json"),
         (StandardEvaluator, {"targets": ["relation"]}, "'head', 'tail'"),
         (StandardEvaluator, {"targets": []}, "'head', 'tail'"),
+        (RelationPoolEvaluator, {"merged": True, "full_ranking": True}, "`merged`"),
     ],
 )
 def test_bad_configuration(cls, kwargs, message):
