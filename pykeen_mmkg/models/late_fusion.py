@@ -258,6 +258,8 @@ class LateFusion(Model):
         if not self.fitted or self._factory is None:
             raise MultimodalError("Train the model first; one that was loaded from a file has no candidates to fit by.")
         other = copy.copy(self)
+        # a copy is made as a file would be, without what is needed for training
+        other._factory, other.candidates = self._factory, self.candidates
         other._buffers = {key: value.clone() for key, value in self._buffers.items() if value is not None}
         other._set_weights(self._chosen(names or None, prior))
         return other

@@ -103,7 +103,8 @@ class TwoTower(OwnLossMixin, ERModel):
             )
         other = next((name for name in known if name != modality), None)
         shuffle = shuffle or {}
-        if impute is None or other is None:
+        store = given.gather("entity", modality, labels)
+        if impute is None or other is None or bool(store.lookup(labels)[1].all()):
             impute, impute_kwargs = None, None
         else:
             impute_kwargs = {
@@ -114,7 +115,7 @@ class TwoTower(OwnLossMixin, ERModel):
         content = FeatureRepresentation(
             max_id=triples_factory.num_entities,
             shape=embedding_dim,
-            features=given.gather("entity", modality, labels),
+            features=store,
             labels=labels,
             projection=True,
             center=center,

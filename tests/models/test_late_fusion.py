@@ -12,6 +12,7 @@ from pykeen.triples import TriplesFactory
 from pykeen_mmkg.datasets.folder import MultimodalDataset
 from pykeen_mmkg.errors import DataError, MultimodalError
 from pykeen_mmkg.models.late_fusion import LateFusion
+from pykeen_mmkg.nn.late_weights import fit_weights
 
 FAST: dict[str, Any] = {
     "content": {"model_kwargs": {"embedding_dim": 8}, "training_kwargs": {"num_epochs": 2, "use_tqdm": False}},
@@ -160,6 +161,12 @@ def test_subset(result: PipelineResult) -> None:
     model = result.model
     pair = model.subset("content", "structure")
     assert pair.weights_.drop(columns=["content", "structure"]).eq(0).all(axis=None)
+    # its weights are fitted by the candidates of the model, and a subset can be made of it
+    columns = [model.columns.index(name) for name in ("content", "structure")]
+    common, deviation = fit_weights(model.candidates, len(model.deviation), columns, shrinkage=model.shrinkage, seed=0)
+    torch.testing.assert_close(pair.common, common)
+    torch.testing.assert_close(pair.deviation, deviation)
+    torch.testing.assert_close(pair.subset("content", "structure").common, common)
     alone = model.subset("content")
     query = torch.tensor([[3, 1]])
     scores = model.scorers["content"].predict_t(query)

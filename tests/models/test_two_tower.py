@@ -8,7 +8,7 @@ from pykeen.pipeline import pipeline
 from pykeen.triples import CoreTriplesFactory
 
 from pykeen_mmkg.datasets.folder import MultimodalDataset
-from pykeen_mmkg.errors import MultimodalError
+from pykeen_mmkg.errors import FeatureError, MultimodalError
 from pykeen_mmkg.features import FeatureStore
 from pykeen_mmkg.models.two_tower import TwoTower
 from pykeen_mmkg.nn.preprocessing import preprocess
@@ -53,6 +53,19 @@ def test_shuffled_pictures(training: CoreTriplesFactory, stores: dict[str, str])
     x, y = one.entity_representations[0].features, other.entity_representations[0].features
     assert x[has].equal(y[has])
     assert not x[~has & one.known_entities].equal(y[~has & one.known_entities])
+
+
+def test_pictures_that_nobody_needs(
+    training: CoreTriplesFactory, stores: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    """Where every entity has a text, features of pictures are not asked for."""
+    labels = sorted(training.entity_to_id, key=training.entity_to_id.get)
+    store = FeatureStore.from_tensors(labels, torch.eye(len(labels)), mask=torch.ones(len(labels), dtype=torch.bool))
+    store.save(tmp_path / "all.safetensors")
+    features = {"textual": str(tmp_path / "all.safetensors"), "visual": "nowhere.safetensors"}
+    assert TwoTower(triples_factory=training, sources={"features": features}).known_entities.all()
+    with pytest.raises(FeatureError, match="nowhere"):
+        TwoTower(triples_factory=training, sources={"features": {**features, "textual": stores["textual"]}})
 
 
 def test_pictures_only(training: CoreTriplesFactory, stores: dict[str, str]) -> None:
