@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy
 import torch
-from pykeen.models import ERModel, Model, model_resolver
-from pykeen.pipeline import pipeline
-from pykeen.stoppers import EarlyStopper
+from pykeen.models.base import Model
+from pykeen.models.nbase import ERModel
 from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import LABEL_TAIL, BoolTensor, FloatTensor, LongTensor, Target
 
@@ -106,6 +105,10 @@ class ScorerRecipe:
         if change.get("model", preset.get("model")) != preset.get("model"):
             preset = {}
         options = _merge(preset, change)
+        # late: PyKEEN registers the models of plugins while it makes these modules
+        from pykeen.models import model_resolver
+        from pykeen.pipeline import pipeline
+
         if "model" not in options:
             raise MultimodalError(
                 f"The scorer {name!r} has no model: give {{{name!r}: {{'model': ...}}}}, or use one of the presets "
@@ -134,12 +137,14 @@ class ScorerRecipe:
 
     def make(self, training: CoreTriplesFactory, seed: int) -> Model:
         """Return the untrained model."""
+        return self._make(self.factory(training), seed)
+
+    def _make(self, factory: CoreTriplesFactory, seed: int) -> Model:
+        from pykeen.models import model_resolver
+
         with _undisturbed():
             return model_resolver.make(
-                self.options["model"],
-                self.options["model_kwargs"],
-                triples_factory=self.factory(training),
-                random_seed=seed,
+                self.options["model"], self.options["model_kwargs"], triples_factory=factory, random_seed=seed
             )
 
     def train(
@@ -161,13 +166,11 @@ class ScorerRecipe:
         :param num_epochs: for how many epochs to train, without stopping early
         :returns: the model, and the best epoch if it could stop early
         """
+        from pykeen.pipeline import pipeline
+
         factory = self.factory(training, triples)
         if not self.trained:
-            with _undisturbed():
-                model = model_resolver.make(
-                    self.options["model"], self.options["model_kwargs"], triples_factory=factory, random_seed=seed
-                )
-            return model.to(device).eval(), None
+            return self._make(factory, seed).to(device).eval(), None
         options = {key: value for key, value in self.options.items() if key != "inverse"}
         part = "all" if triples is None else "without the held-out part"
         training_kwargs = {
@@ -193,7 +196,7 @@ class ScorerRecipe:
                 **{"evaluation_kwargs": dict(use_tqdm=False), "evaluator_kwargs": {}, **options},
             )
         stopper = result.stopper
-        best = stopper.best_epoch if isinstance(stopper, EarlyStopper) else None
+        best = getattr(stopper, "best_epoch", None)
         return result.model.eval(), best
 
 

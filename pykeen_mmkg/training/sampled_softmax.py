@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from class_resolver import HintOrType, OptionalKwargs
 from docdata import parse_docdata
-from pykeen.models import ERModel
+from pykeen.models.nbase import ERModel
 from pykeen.regularizers import NoRegularizer, Regularizer
 from pykeen.sampling.negative_sampler import NegativeSampler
 from pykeen.training.slcwa import SLCWATrainingLoop
