@@ -316,9 +316,10 @@ class FeatureStore:
         """
         bad = first_infinite(self.vectors)
         if bad is not None:
+            count = int((~torch.isfinite(self.vectors).all(dim=-1)).sum())
             raise FeatureError(
-                f"The {self.modality} vector of {self.labels[bad]!r} holds NaN or infinity. Repair the features, or "
-                "set mask=False for items without this modality."
+                f"The {self.modality} vector of {self.labels[bad]!r} holds NaN or infinity ({count} of {len(self)} "
+                "rows do). Repair the features, or set mask=False for items without this modality."
             )
 
     def require_encoder(self, fingerprint: str, name: str | None = None) -> None:

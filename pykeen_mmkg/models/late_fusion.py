@@ -17,6 +17,7 @@ from ..errors import DataError, MultimodalError
 from ..indexing import TargetIndex, query_columns
 from ..modalities import TEXTUAL, VISUAL, ModalitySources, labels_of
 from ..nn.late_weights import Candidates, fit_weights, hold_out, pick_candidates
+from .loss import OwnLossMixin
 from .scorer import Scorer, ScorerRecipe
 
 __all__ = ["LateFusion"]
@@ -27,7 +28,7 @@ SIDES: tuple[Target, Target] = (LABEL_TAIL, LABEL_HEAD)
 
 
 @parse_docdata
-class LateFusion(Model):
+class LateFusion(OwnLossMixin, Model):
     r"""The weighted sum of scorers that are trained each on its own.
 
     .. math::

@@ -77,7 +77,7 @@ class RelEvidenceTests(_DescribedCase):
 class TextOnlyTests(_DescribedCase):
     cls = TextOnly
     embeddings = False
-    num_constant_init = 4
+    num_constant_init = 2
     kwargs = {"num_weights": 2, "rank": 4, "hidden_dim": 8}
 
 
