@@ -24,7 +24,7 @@ def test_first_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(pykeen.pipeline, "pipeline", short)
     exec(PYTHON[0], {})
-    assert called == [{"dataset": "wordnetemoji", "model": "vlkge"}]
+    assert called == [{"dataset": "wordnetemoji", "model": "latefusion", "random_seed": 0}]
 
 
 def test_first_real_use(folder, dual_encoder, capsys: pytest.CaptureFixture[str]) -> None:
