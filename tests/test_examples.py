@@ -1,5 +1,6 @@
 """The configurations in examples/, run by PyKEEN on toy datasets with hardly any training; and a search."""
 
+import inspect
 import json
 import pathlib
 import re
@@ -9,9 +10,12 @@ import pytest
 import torch
 import transformers
 import yaml
+from pykeen.models import model_resolver
 from pykeen.pipeline import pipeline_from_config
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from pykeen_mmkg.models.late_fusion import LateFusion
+from pykeen_mmkg.models.scorer import ScorerRecipe
 from pykeen_mmkg.models.vlkge import VLKGE
 from pykeen_mmkg.study import Study
 
@@ -147,3 +151,16 @@ def test_a_search(
     found = json.loads(best.read_text())["pipeline"]
     assert found["model"] == "vlkge" and found["loss"] == "softplus"
     assert set(VLKGE.hpo_default) & set(found["model_kwargs"])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_late_fusion_examples(path: pathlib.Path) -> None:
+    """The configurations of the results table name options that their models take."""
+    options = json.loads(path.read_text(encoding="utf-8"))["pipeline"]
+    kwargs = options["model_kwargs"]
+    inspect.signature(LateFusion.__init__).bind(None, triples_factory=None, **kwargs)
+    assert not set(kwargs) - set(inspect.signature(LateFusion.__init__).parameters)
+    for name, change in kwargs["scorers"].items():
+        recipe = ScorerRecipe.parse(name, change, {})
+        accepted = inspect.signature(model_resolver.lookup(recipe.options["model"]).__init__).parameters
+        assert set(recipe.options["model_kwargs"]) <= set(accepted)
