@@ -45,7 +45,7 @@ TESTS: dict[str, list[str]] = {
     "nn/zero_shot/evidence": ["nn/zero_shot/test_evidence.py"],
     "nn/zero_shot/kinds": ["nn/zero_shot/test_kinds.py", "nn/zero_shot/test_evidence.py"],
     "nn/zero_shot/running_norm": ["nn/zero_shot/test_running_norm.py"],
-    "evaluation/protocols": ["evaluation/test_protocols.py"],
+    "evaluation/protocols": ["evaluation/test_protocols.py", "evaluation/test_candidates.py"],
     "evaluation/evaluator": ["evaluation/test_protocols.py"],
     "evaluation/ranking": ["evaluation/test_ranking.py", "evaluation/test_protocols.py"],
     "evaluation/candidates": ["evaluation/test_candidates.py", "evaluation/test_protocols.py"],
