@@ -1,4 +1,4 @@
-"""Whether rows of a feature table are placeholders: identical, or random in place of data.
+"""Placeholder rows of a feature table: identical, or random in place of data.
 
 Items without an image are often given a random vector, which then passes as a feature. Vectors that an encoder made are
 not spread evenly over all directions: they share a mean, and much of their variance lies in few principal directions. A
@@ -49,7 +49,7 @@ MIN_MATCHED_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Placeholders:
-    """What a feature table may hold in place of data.
+    """The placeholders that a feature table may hold in place of data.
 
     :param num_rows: the number of rows that were looked at
     :param identical: groups of rows that are equal to the last bit, the largest first

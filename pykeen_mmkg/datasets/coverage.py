@@ -1,4 +1,4 @@
-"""Which entities, relations and triples have which modality, and what is unseen in training."""
+"""Coverage of modalities: the entities, relations and triples with text or image, and those unseen in training."""
 
 import dataclasses
 from collections.abc import Mapping

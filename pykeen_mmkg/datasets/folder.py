@@ -345,7 +345,7 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
 
     @property
     def record(self) -> GraphMetadata:
-        """What a model needs besides the triples, as it travels in the factories' metadata; paths are absolute."""
+        """The metadata record that travels with the factories; its paths are absolute."""
         self._ensure()
         return self._record
 

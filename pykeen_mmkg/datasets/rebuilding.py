@@ -28,7 +28,7 @@ class RebuiltFromFilesMixin(Dataset):
 
     @property
     def digest(self) -> str:
-        """What identifies the content of the files."""
+        """The digest that identifies the content of the files."""
         raise NotImplementedError
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "RebuiltFromFilesMixin":

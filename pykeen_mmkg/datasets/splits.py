@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class SplitReport:
-    """What a split maker did."""
+    """The report of a split maker."""
 
     #: the labels of the relations or entities that are in testing only
     unseen: tuple[str, ...]

@@ -108,8 +108,7 @@ def _refuse_nan(scores: FloatTensor, hrt: MappedTriples, target: Target) -> None
         query = f"({head}, {relation}, ?)" if query_columns(target)[1] == 2 else f"(?, {relation}, {tail})"
         raise ScoreError(
             f"The model scores the query {query} (ids) with NaN, as it does {int(bad.sum()):_} of {len(bad):_} queries "
-            f"of the "
-            f"batch. Has the training diverged? NaN cannot be ranked."
+            f"of the batch. Has the training diverged? NaN cannot be ranked."
         )
 
 

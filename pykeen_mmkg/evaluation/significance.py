@@ -1,4 +1,4 @@
-"""Whether two models differ by more than the choice of test triples explains."""
+"""Significance of the difference between two models, beyond what the choice of test triples explains."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -296,9 +296,9 @@ def test_empty_list_and_foreign_candidates_are_errors(nations):
 
 def test_pools_need_the_triples_they_come_from():
     triples = torch.tensor([[0, 0, 1]])
-    for options, given in (({}, {}), ({}, {"triples": triples}), ({"split_relations": [0]}, {"known": triples})):
+    for options, known in (({}, {}), ({}, {"triples": triples}), ({"split_relations": [0]}, {"known": triples})):
         with pytest.raises(EvaluationError, match="give `pool_triples`"):
-            RelationPoolEvaluator(**options).candidates("tail", 2, **given)
+            RelationPoolEvaluator(**options).candidates("tail", 2, **known)
 
 
 def test_messages_name_the_file_of_the_lists(nations, tmp_path):
