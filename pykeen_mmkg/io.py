@@ -1,6 +1,7 @@
-"""Files that are either whole or not there, however a write ends."""
+"""Files that are either whole or not there, however a write ends, and what tells one from another."""
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy
 
-__all__ = ["write_json", "write_text", "written_whole"]
+__all__ = ["file_digest", "write_json", "write_text", "written_whole"]
 
 
 @contextlib.contextmanager
@@ -70,3 +71,17 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file, read in blocks.
+
+    :param path: the file
+    :returns: 64 hexadecimal digits
+    :raises OSError: if it cannot be read
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,7 +1,9 @@
 """Files that are either whole or not there."""
 
+import hashlib
 import json
 import math
+import pathlib
 import stat
 
 import numpy
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pykeen_mmkg.io import write_json, written_whole
+from pykeen_mmkg.io import file_digest, write_json, written_whole
 
 
 def test_a_new_file(tmp_path):
@@ -68,3 +70,10 @@ def test_numbers_that_json_lacks_and_no_half_file(tmp_path):
         write_json(path, {"a": object()})
     assert json.loads(path.read_text())["c"][0] == 2
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_file_digest(tmp_path: pathlib.Path) -> None:
+    """The digest is that of the bytes, also of more than one block."""
+    data = bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(data)
+    assert file_digest(tmp_path / "file") == hashlib.sha256(data).hexdigest()

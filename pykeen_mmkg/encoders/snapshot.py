@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Iterable
 
 from ..errors import EncoderError
+from ..io import file_digest
 
 __all__ = [
     "digest_folder",
@@ -252,8 +253,4 @@ def _without_volatile(document: object) -> object:
 @functools.lru_cache(maxsize=64)
 def _digest_file(path: str, size: int, mtime_ns: int) -> str:
     """Digest a large file once per process, unless it changes."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return file_digest(path)

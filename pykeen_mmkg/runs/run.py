@@ -35,7 +35,7 @@ from safetensors.torch import load_file, save_file
 from ..datasets import labels_in_order
 from ..errors import RunError
 from ..evaluation.description import versions
-from ..io import write_text, written_whole
+from ..io import file_digest, write_text, written_whole
 from .card import model_card
 from .pykeen_folder import load_pykeen_run
 from .sources import SOURCE_ARGUMENTS, FeatureMode, read_sources, write_sources
@@ -60,18 +60,6 @@ def graph_digest(factory: TriplesFactory) -> str:
     labels = [labels_in_order(factory.entity_to_id), labels_in_order(factory.relation_to_id)]
     sha = hashlib.sha256(json.dumps(labels).encode())
     sha.update(factory.mapped_triples.cpu().contiguous().numpy().tobytes())
-    return sha.hexdigest()
-
-
-def _file_digest(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _chunked(file)
-
-
-def _chunked(file: Any) -> str:  # hashlib.file_digest is of Python 3.11
-    sha = hashlib.sha256()
-    while chunk := file.read(1 << 20):
-        sha.update(chunk)
     return sha.hexdigest()
 
 
@@ -221,7 +209,7 @@ class Run(
                 "create_inverse_triples": self.training.create_inverse_triples,
                 "digest": graph_digest(self.training),
             },
-            "weights": _file_digest(folder / WEIGHTS_FILE),
+            "weights": file_digest(folder / WEIGHTS_FILE),
             "versions": self.document.get("versions") or versions(),
         }
         write_text(folder / CARD_FILE, model_card(self.document))
@@ -272,10 +260,10 @@ class Run(
         weights = folder / WEIGHTS_FILE
         if not weights.is_file():
             raise RunError(f"{folder} lacks {WEIGHTS_FILE}: the run is incomplete.")
-        if _file_digest(weights) != document["weights"]:
+        if file_digest(weights) != document["weights"]:
             raise RunError(f"{weights} is not the file that was saved (its digest differs); take a whole copy.")
         state = restore_state(document["state"], load_file(weights))
-        _load_state(model, state, folder)
+        _load_state(model, state, folder, document)
         return cls(model.eval(), training, document)
 
     @staticmethod
@@ -299,7 +287,7 @@ class Run(
         return factory
 
 
-def _load_state(model: Model, state: Mapping[str, Any], folder: pathlib.Path) -> None:
+def _load_state(model: Model, state: Mapping[str, Any], folder: pathlib.Path, document: Mapping[str, Any]) -> None:
     """Load the weights; a loss or a regularizer that only training had may be missing."""
     result = model.load_state_dict(state, strict=False)
     own = [
@@ -310,7 +298,7 @@ def _load_state(model: Model, state: Mapping[str, Any], folder: pathlib.Path) ->
     if own:
         raise RunError(
             f"{folder}: the weights do not fit the model ({own[:5]}). Was the run saved with another version? It says "
-            f"{_read_json(folder / RUN_FILE).get('versions')}."
+            f"{document.get('versions')}."
         )
 
 
