@@ -16,6 +16,7 @@ from ..datasets import GraphMetadata, ModalityTable, labels_in_order
 from ..datasets.tables import Kind
 from ..errors import RunError
 from ..features import FeatureStore
+from ..io import file_digest
 from ..modalities import ModalitySources, labels_of
 
 __all__ = ["FeatureMode", "read_sources", "sources_of", "write_sources"]
@@ -80,7 +81,9 @@ def write_sources(
             "encoder": store.provenance.get("encoder"),
             "encoder_fingerprint": store.provenance.get("encoder_fingerprint"),
         }
-    tables = [kind for kind in TABLES if _write_table(kind, training, named, folder)]
+    tables = {
+        kind: file_digest(folder / name) for kind, name in TABLES.items() if _write_table(kind, training, named, folder)
+    }
     encoder = named.get("encoder")
     return {
         "features": features,
@@ -108,8 +111,8 @@ def read_sources(folder: pathlib.Path, document: Mapping[str, Any]) -> dict[str,
     :param folder: the folder of the run
     :param document: its document
     :returns: the metadata
-    :raises RunError: if a feature store is missing, is another than when the run was saved, or is named outside of the
-        folder without being linked
+    :raises RunError: if a table or a feature store is missing, is another than when the run was saved, or is named
+        outside of the folder without being linked
     """
     features = {}
     for key, entry in document["sources"]["features"].items():
@@ -127,11 +130,12 @@ def read_sources(folder: pathlib.Path, document: Mapping[str, Any]) -> dict[str,
         if store.digest != entry["digest"]:
             raise RunError(f"{path} holds other {key} features than those that the model in {folder} was trained with.")
         features[key] = str(path.absolute())
-    found = {
-        name: str((folder / TABLES[kind]).absolute())
-        for kind, name in NAMES.items()
-        if kind in document["sources"]["tables"]
-    }
+    found = {}
+    for kind, digest in document["sources"]["tables"].items():
+        table = folder / TABLES[kind]
+        if not table.is_file() or file_digest(table) != digest:
+            raise RunError(f"{table} is missing or is not what was saved; take a whole copy of the run.")
+        found[NAMES[kind]] = str(table.absolute())
     return GraphMetadata(
         entities=found.get("entities"),
         relations=found.get("relations"),

@@ -150,7 +150,15 @@ def test_a_missing_file_is_named(name: str, trained: Callable[[str], PipelineRes
 
 
 @pytest.mark.parametrize(
-    "name", ["weights.safetensors", "labels.json", "triples.safetensors", "run.json", "features/visual.safetensors"]
+    "name",
+    [
+        "weights.safetensors",
+        "labels.json",
+        "triples.safetensors",
+        "run.json",
+        "features/visual.safetensors",
+        "entities.tsv",
+    ],
 )
 def test_a_flipped_byte_is_noticed(name: str, trained: Callable[[str], PipelineResult], tmp_path: pathlib.Path) -> None:
     save_run(trained("vlkge"), tmp_path)
