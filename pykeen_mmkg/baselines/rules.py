@@ -27,7 +27,7 @@ from pykeen.typing import (
 from torch import nn
 
 from ..indexing import TargetIndex, degrees, row_offsets, shared_pairs
-from ..models.queries import QueryScoringMixin
+from ..query_scoring import QueryScoringMixin
 
 __all__ = [
     "BASELINES",

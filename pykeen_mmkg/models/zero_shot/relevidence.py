@@ -18,8 +18,8 @@ from ...modalities import TEXTUAL, ModalitySources, labels_of
 from ...nn.zero_shot.evidence import EVIDENCE, PairEvidence, score_grid
 from ...nn.zero_shot.graph import EvidenceGraph, nearest_texts
 from ...nn.zero_shot.words import WordOverlap
+from ...query_scoring import QueryScoringMixin
 from ..loss import OwnLossMixin
-from ..queries import QueryScoringMixin
 from .descriptions import DescribedRelationsMixin, centered
 
 __all__ = ["RelEvidence"]

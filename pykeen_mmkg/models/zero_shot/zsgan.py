@@ -27,8 +27,8 @@ from ...indexing import seen_relations
 from ...modalities import ModalitySources
 from ...nn.zero_shot.pair_learner import PairLearner
 from ...nn.zero_shot.self_trained import SelfTrained
+from ...query_scoring import QueryScoringMixin
 from ..loss import OwnLossMixin
-from ..queries import QueryScoringMixin
 from .descriptions import DescribedRelations, DescribedRelationsMixin
 
 __all__ = ["ZSGAN", "PairScoredModel"]

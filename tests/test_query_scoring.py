@@ -6,7 +6,7 @@ from pykeen.datasets import Nations
 from pykeen.models import DistMult
 
 from pykeen_mmkg.baselines.rules import DegreeRule
-from pykeen_mmkg.models.queries import QueryScoringMixin
+from pykeen_mmkg.query_scoring import QueryScoringMixin
 
 
 class _ByTriple(QueryScoringMixin, DistMult):
