@@ -35,7 +35,7 @@ _LATE: Mapping[str, tuple[str, str]] = {
     "iter_ranks": ("pykeen.evaluation.rank_based_evaluator", "_iter_ranks"),
 }
 
-#: (module, class) -> methods. PyKEEN 1.11.1 and main; torch 2.4 to 2.13.
+#: (module, class) -> methods. PyKEEN 1.11.1 and main; torch 2.6 to 2.13.
 HOOKS: Mapping[tuple[str, str], Sequence[str]] = {
     ("pykeen.models.base", "Model"): ["_get_entity_len"],
     ("pykeen.nn.representation", "Representation"): ["_plain_forward"],
@@ -52,9 +52,16 @@ def __getattr__(name: str) -> Any:
 
 
 def ignores_default_loss(version: str) -> bool:
-    """Return whether the pipeline of a version of PyKEEN ignores the loss that a model declares: up to 1.11.1."""
-    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
-    return numbers is not None and tuple(map(int, numbers.groups())) <= (1, 11, 1)
+    """Return whether the pipeline of a version of PyKEEN ignores the loss that a model declares.
+
+    Those up to 1.11.1 do, and of the development of 1.11.2 the commits before the mend, which have the version of those
+    after it. With these, asking the frame does no harm: the answer is what their pipeline does as well.
+    """
+    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)(-dev|\.dev)?", version)
+    if numbers is None:
+        return False
+    release = tuple(map(int, numbers.groups()[:3]))
+    return release <= (1, 11, 1) or (release == (1, 11, 2) and numbers[4] is not None)
 
 
 def pipeline_without_loss() -> OptionalKwargs:
@@ -62,8 +69,9 @@ def pipeline_without_loss() -> OptionalKwargs:
 
     The pipeline of 1.11.1 makes ``MarginRankingLoss()`` then, and hands it to the model, whose own ``loss_default`` is
     never looked at (https://github.com/pykeen/pykeen/issues/1612). The model cannot tell this instance from one that
-    somebody chose, but the pipeline's call frame can. Up to PyKEEN 1.11.1: main has the mend
-    (https://github.com/pykeen/pykeen/pull/1613). Delete once a release after 1.11.1 is required.
+    somebody chose, but the pipeline's call frame can. Up to PyKEEN 1.11.1, and on its main branch until
+    https://github.com/pykeen/pykeen/pull/1613 (not in the commit 05c7bbb of December 2025). Delete once a release with
+    it is required.
 
     :returns: the keyword arguments of the loss (possibly none of them) if no loss was asked for; None if one was, or if
         there is no such pipeline
@@ -84,14 +92,14 @@ def inductive_entities(model: Any, mode: Any) -> Any:
 
 
 def tensor_version(tensor: torch.Tensor) -> int:
-    """Return the count of in-place changes. torch 2.4 to 2.13, which documents it by this private name only."""
+    """Return the count of in-place changes. torch 2.6 to 2.13, which documents it by this private name only."""
     return tensor._version
 
 
 def cdist_backward(
     grad: torch.Tensor, x: torch.Tensor, y: torch.Tensor, p: float, distances: torch.Tensor
 ) -> torch.Tensor:
-    """Return the gradient for x of ``torch.cdist(x, y, p)``. torch 2.4 to 2.13; delete once its own needs less memory.
+    """Return the gradient for x of ``torch.cdist(x, y, p)``. torch 2.6 to 2.13; delete once its own needs less memory.
 
     :param grad: shape: ``(n, m)``, the gradient of the distances
     :param x: shape: ``(n, d)``
