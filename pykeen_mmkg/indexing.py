@@ -18,6 +18,7 @@ __all__ = [
     "degrees",
     "find_sorted",
     "gather_rows",
+    "irreflexive_relations",
     "join",
     "occurring",
     "offsets_of",
@@ -250,6 +251,19 @@ def seen_relations(triples_factory: CoreTriplesFactory) -> BoolTensor:
     """
     seen = occurring(triples_factory.mapped_triples[:, 1], triples_factory.real_num_relations)
     return seen.repeat_interleave(2) if triples_factory.create_inverse_triples else seen
+
+
+def irreflexive_relations(triples: MappedTriples, num_relations: int) -> BoolTensor:
+    """Return the relations in which no entity is related to itself; shape: ``(num_relations,)``.
+
+    A relation without a triple is one of them if no triple at all relates an entity to itself.
+
+    :param triples: shape: ``(n, 3)``; training triples
+    :param num_relations: the number of relations
+    """
+    reflexive = occurring(triples[triples[:, 0] == triples[:, 2], 1], num_relations)
+    unused = ~occurring(triples[:, 1], num_relations)
+    return ~reflexive & ~(unused & reflexive.any())
 
 
 def degrees(triples: MappedTriples, num_entities: int) -> LongTensor:

@@ -18,6 +18,7 @@ from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from .datasets.labels import Kind
 from .datasets.metadata import GraphMetadata
 from .errors import DataError
+from .indexing import irreflexive_relations
 
 __all__ = ["names_of", "predict", "resolve"]
 
@@ -84,7 +85,8 @@ def predict(
     :param tail: the tail, by label or name, or None to predict it
     :param k: how many answers, or None for all
     :param known: further factories whose triples are left out of the answer, besides the training triples
-    :returns: a data frame with the columns ``rank``, ``label``, ``name``, ``score``, best first
+    :returns: a data frame with the columns ``rank``, ``label``, ``name``, ``score``, best first. An entity is
+        no answer to its own query, unless a training triple of the relation relates an entity to itself
     :raises DataError: if not exactly one slot is open, or a name is unknown or ambiguous
     """
     given: dict[str, Any] = dict(head=head, relation=relation, tail=tail)
@@ -101,7 +103,13 @@ def predict(
     predictions = predictions.filter_triples(
         triples_factory.mapped_triples, *(factory.mapped_triples for factory in known)
     )
-    df = predictions.df.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
+    df = predictions.df
+    if target != "relation":
+        # nothing is its own hypernym: what no training triple of the relation does, no answer does
+        irreflexive = irreflexive_relations(triples_factory.mapped_triples, triples_factory.real_num_relations)
+        if irreflexive[triples_factory.relation_to_id[given["relation"]]]:
+            df = df[df[f"{target}_label"] != given["head" if target == "tail" else "tail"]]
+    df = df.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
     df = df if k is None else df.head(k)
     labels = df[f"{target}_label"]
     target_names = names["relation" if target == "relation" else "entity"]

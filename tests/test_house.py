@@ -33,10 +33,10 @@ ROOMS: dict[str, str] = {
     "training": "errors _compat indexing datasets nn sampling",
     "evaluation": "errors _compat io indexing features datasets modalities baselines",
     "runs": "errors _version _compat io features datasets modalities evaluation",
-    "predict": "errors datasets",
+    "predict": "errors indexing datasets",
     "audit": "errors io indexing features datasets sampling baselines evaluation",
     "study": "errors io datasets evaluation",
-    "demo": "errors datasets evaluation predict",
+    "demo": "errors datasets models evaluation predict",
     "cli": "errors _version io datasets modalities evaluation runs predict audit study demo",
 }
 
@@ -73,7 +73,6 @@ ELSEWHERE = {
     "models.zero_shot.descriptions": "models/zero_shot/test_relevidence.py",
     "models.zero_shot.mre": "conformance_cases/case_described.py",
     "nn.fusion.abstract": "nn/test_fusion.py",
-    "models.scorer": "models/test_late_fusion.py",
     "nn.fusion.fixed": "nn/test_fusion.py",
     "nn.fusion.learned": "nn/test_fusion.py",
     "nn.zero_shot.pair_learner": "models/zero_shot/test_zsgan.py",

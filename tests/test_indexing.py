@@ -12,6 +12,7 @@ from pykeen_mmkg.indexing import (
     bounded_slices,
     degrees,
     find_sorted,
+    irreflexive_relations,
     join,
     occurring,
     pick,
@@ -142,3 +143,11 @@ def test_seen_in_training(inverse):
     if inverse:
         expected = [x for x in expected for _ in range(2)]
     assert seen_relations(few).tolist() == expected and len(expected) == factory.num_relations
+
+
+def test_irreflexive_relations() -> None:
+    """A relation without a loop is irreflexive; one without a triple is if there is no loop at all."""
+    triples = torch.tensor([[0, 0, 1], [1, 1, 1], [1, 1, 2], [3, 0, 2]])
+    assert irreflexive_relations(triples, 3).tolist() == [True, False, False]
+    assert irreflexive_relations(triples[[0, 2, 3]], 3).tolist() == [True, True, True]
+    assert irreflexive_relations(triples[:0], 2).tolist() == [True, True]

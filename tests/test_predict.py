@@ -2,8 +2,10 @@
 
 import pathlib
 
+import numpy
 import pytest
 import torch
+from pykeen.models import TransE
 from pykeen.pipeline import pipeline
 from pykeen.triples import TriplesFactory
 
@@ -45,12 +47,25 @@ def test_order_and_filter(slot: str, run, folder) -> None:
     for index, label in labels.items():
         triple = [h, r, t]
         triple[column] = index
-        if tuple(triple) not in known:
+        # no training triple relates an entity to itself
+        if tuple(triple) not in known and triple[0] != triple[2]:
             expected.append((model.predict_hrt(torch.as_tensor([triple])).item(), label))
     expected.sort(reverse=True)
     assert df["label"].tolist() == [label for _, label in expected]
     assert df["score"].tolist() == pytest.approx([score for score, _ in expected], abs=1e-5)
     assert df["rank"].tolist() == list(range(1, len(expected) + 1))
+
+
+def test_own_answers() -> None:
+    """An entity answers its own query if and only if training has such a triple of the relation."""
+    rows = [["a", "knows", "b"], ["b", "knows", "c"], ["b", "is", "b"], ["a", "is", "c"]]
+    factory = TriplesFactory.from_labeled_triples(numpy.array(rows))
+    model = TransE(triples_factory=factory, random_seed=0)
+    for slot in ("head", "tail"):
+        other = "tail" if slot == "head" else "head"
+        for relation, own in (("knows", False), ("is", True)):
+            labels = predict(model, factory, **{other: "c", "relation": relation})["label"].tolist()
+            assert ("c" in labels) == own and labels
 
 
 def test_names(run) -> None:

@@ -14,7 +14,7 @@ from ..modalities import TEXTUAL, VISUAL, ModalitySources, labels_of
 from ..nn.evidence.queries import Queries
 from ..nn.evidence.scorer import EvidenceScorer
 from ..nn.feature import _shuffled
-from ..nn.preprocessing import Imputation, preprocess
+from ..nn.preprocessing import Imputation, center, preprocess, stand_ins
 
 __all__ = ["Evidence"]
 
@@ -28,7 +28,7 @@ class Evidence(Baseline):
     :mod:`pykeen_mmkg.nn.evidence`. Alone it adds them up; in
     :class:`~pykeen_mmkg.models.late_fusion.LateFusion` each part has a weight per relation.
 
-    An entity that has only an image gets an estimated text vector, and no words.
+    An entity that has only an image gets an estimate of its text vector and of its words.
 
     ---
     name: Evidence
@@ -191,6 +191,8 @@ def _texts(
         result["vectors"], result["mask"] = preprocess(
             *found[TEXTUAL], *found.get(VISUAL, (None, None)), imputation=impute
         )
+        if VISUAL in found and impute == "kernel":
+            result["stand_ins"] = stand_ins(result["vectors"], known, center(*found[VISUAL]), found[VISUAL][1])
     if sources.entities is not None:
         table = sources.table("entity", labels)
         for key, texts in (("names", table.names), ("descriptions", table.descriptions)):

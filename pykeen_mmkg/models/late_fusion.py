@@ -14,11 +14,11 @@ from pykeen.typing import LABEL_HEAD, LABEL_TAIL, BoolTensor, FloatTensor, Induc
 from torch import nn
 
 from ..errors import DataError, MultimodalError
-from ..indexing import TargetIndex, query_columns
+from ..indexing import TargetIndex, irreflexive_relations, occurring, query_columns
 from ..modalities import TEXTUAL, VISUAL, ModalitySources, labels_of
 from ..nn.late_weights import Candidates, fit_weights, hold_out, pick_candidates
 from .loss import OwnLossMixin
-from .scorer import Scorer, ScorerRecipe
+from .scorers import Scorer, ScorerRecipe
 
 __all__ = ["LateFusion"]
 
@@ -39,6 +39,8 @@ class LateFusion(OwnLossMixin, Model):
     texts, with pictures in their place where there is none), ``structure`` (ComplEx) and ``evidence`` (rules, common
     words and the like, each with a weight of its own). A scorer that does not know an entity or a relation adds
     nothing: a missing modality is masked.
+
+    An entity is no answer to its own query, unless a training triple of the relation relates an entity to itself.
 
     The weights are fitted on training triples that are held out for it, those of some entities altogether; then all
     scorers are trained again on everything, and the weights are kept. Validation and test triples play no part.
@@ -68,6 +70,10 @@ class LateFusion(OwnLossMixin, Model):
     #: shape (2R, K), how the weights of tails (first) and heads of each relation differ from them
     deviation: FloatTensor
     fitted: BoolTensor
+    #: shape (R,), the relations that have a training triple
+    seen: BoolTensor
+    #: shape (R,), the relations in which no entity is its own answer
+    irreflexive: BoolTensor
 
     #: about how many scores are held at a time while the weights are fitted
     chunk_size: int = 20_000_000
@@ -146,6 +152,10 @@ class LateFusion(OwnLossMixin, Model):
         self.register_buffer("common", torch.zeros(num_columns))
         self.register_buffer("deviation", torch.zeros(2 * self.num_relations, num_columns))
         self.register_buffer("fitted", torch.tensor(False))
+        triples = triples_factory.mapped_triples
+        self.register_buffer("seen", occurring(triples[:, 1], self.num_relations), persistent=False)
+        irreflexive = irreflexive_relations(triples, self.num_relations)
+        self.register_buffer("irreflexive", irreflexive, persistent=False)
         self.candidates: Candidates | None = None
         self.reset_parameters_()
 
@@ -167,8 +177,6 @@ class LateFusion(OwnLossMixin, Model):
             stop = start + len(scorer.columns)
             yield scorer, slice(start, stop)
             start = stop
-
-    # -- fitting -------------------------------------------------------------------------------------------------
 
     def fit(self) -> "LateFusion":
         """Train the scorers and fit the weights; training loops call this at their first step.
@@ -226,6 +234,7 @@ class LateFusion(OwnLossMixin, Model):
                 entities, relations, answers = batch[:, given], batch[:, 1], batch[:, predicted]
                 known = torch.zeros(len(batch), self.num_entities, dtype=torch.bool)
                 known[index.rows(entities, relations)] = True
+                known[torch.arange(len(batch)), entities] |= self.irreflexive[relations].cpu()
                 known[torch.arange(len(batch)), answers] = False
                 queries = entities.to(self.idle.device), relations.to(self.idle.device)
                 scores = torch.cat([scorer.scores(*queries, target) for scorer in scorers]).cpu()
@@ -266,17 +275,46 @@ class LateFusion(OwnLossMixin, Model):
         return other
 
     def _weights(self, relations: LongTensor, target: Target) -> FloatTensor:
-        """Return the weights of queries, shape ``(b, K)``."""
-        inside = relations < len(self.relation_labels)
-        rows = torch.where(inside, relations, 0) + (len(self.relation_labels) if target == LABEL_HEAD else 0)
-        return self.common + self.deviation[rows] * inside[:, None]
+        """Return the weights of queries, shape ``(b, K)``.
+
+        For a relation without a training triple there is nothing to fit. If there are scorers that read descriptions
+        of relations, they answer for it, and else all do, by the common weights.
+        """
+        num_relations = len(self.seen)
+        inside = relations < num_relations
+        rows = torch.where(inside, relations, 0)
+        seen = (inside & self.seen[rows])[:, None]
+        weights = self.common + self.deviation[rows + (num_relations if target == LABEL_HEAD else 0)]
+        described = [scorer.described for scorer in self._scorers for _ in scorer.columns]
+        if not any(described):
+            return torch.where(seen, weights, self.common)
+        return torch.where(seen, weights, torch.tensor(described, device=weights.device).to(weights))
 
     @property
     def weights_(self) -> pandas.DataFrame:
         """The weights: a row for each side of each relation, a column for each score."""
-        table = (self.common + self.deviation).cpu()
+        relations = torch.arange(len(self.relation_labels), device=self.common.device)
+        table = torch.cat([self._weights(relations, target) for target in SIDES]).cpu()
         rows = pandas.MultiIndex.from_product([SIDES, self.relation_labels], names=["target", "relation"])
         return pandas.DataFrame(table.numpy(), index=rows, columns=self.columns)
+
+    def add_relation(self, description: str, label: str | None = None, **kwargs: Any) -> int:
+        """Add a relation by its description, for the scorers that can; the others have nothing to say about it.
+
+        :param description: what the relation means
+        :param label: its label, by default the description
+        :param kwargs: see :meth:`.DescribedRelationsMixin.add_relation`
+        :returns: the id of the relation
+        :raises MultimodalError: if no scorer can
+        """
+        able = [scorer.model for scorer in self._scorers if hasattr(scorer.model, "add_relation")]
+        if not able:
+            raise MultimodalError("No scorer answers for relations by their description: add `relevidence`.")
+        for model in able:
+            model.add_relation(description, label, **kwargs)  # type: ignore[operator]
+        self.relation_labels = [*self.relation_labels, label or description]
+        self.num_relations += 1
+        return self.num_relations - 1
 
     def explain(self, head: str, relation: str, tail: str, target: Target = LABEL_TAIL) -> pandas.DataFrame:
         """Return what each scorer adds to the score of a triple.
@@ -305,8 +343,6 @@ class LateFusion(OwnLossMixin, Model):
         columns = dict(score=own, weight=weights, share=own * weights, rank=better + (equal + 1) / 2)
         return pandas.DataFrame({key: value.cpu().numpy() for key, value in columns.items()}, index=self.columns)
 
-    # -- scoring -------------------------------------------------------------------------------------------------
-
     def _rows(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
         """Score all entities, shape ``(b, N)``."""
         if self.training:
@@ -319,8 +355,11 @@ class LateFusion(OwnLossMixin, Model):
                 scores = scorer.weighted(entities, relations, target, own, None)
                 total = scores if total is None else total + scores
         if total is None:
-            total = torch.zeros(len(entities), self.num_entities, device=self.idle.device)
-        return total
+            total = weights.new_zeros(len(entities), self.num_entities)
+        inside = relations < len(self.irreflexive)
+        own = torch.where(inside, self.irreflexive[torch.where(inside, relations, 0)], self.irreflexive.all())
+        last = torch.where(own, total.amin(dim=-1) - 1, total.gather(1, entities[:, None])[:, 0])
+        return total.scatter(1, entities[:, None], last[:, None])
 
     def _answer(
         self, entities: LongTensor, relations: LongTensor, target: Target, ids: LongTensor | None
@@ -376,8 +415,6 @@ class LateFusion(OwnLossMixin, Model):
             [ht_batch[:, :1].expand_as(choices), choices, ht_batch[:, 1:].expand_as(choices)], dim=-1
         ).view(-1, 3)
         return self.score_hrt(hrt).view(choices.shape)
-
-    # -- what PyKEEN asks of a model ----------------------------------------------------------------------------
 
     # docstr-coverage: inherited
     def post_parameter_update(self) -> None:  # noqa: D102

@@ -6,21 +6,24 @@ kernel regression (Nadaraya, 1964, https://doi.org/10.1137/1109020) or ridge reg
 entities that have features.
 """
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
-from pykeen.typing import BoolTensor, FloatTensor
+from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 from torch.nn.functional import normalize
 
 from ..errors import FeatureError
 
-__all__ = ["Imputation", "center", "impute", "preprocess", "whiten"]
+__all__ = ["Imputation", "StandIns", "aligned", "center", "impute", "preprocess", "stand_ins", "whiten"]
 
 #: how a missing vector is estimated
 Imputation = Literal["kernel", "ridge"]
 
 #: the share of the mean variance that is added to each variance, so that whitening does not blow up noise
 SHRINKAGE = 0.01
+
+#: from this mean cosine of an entity's two vectors on, two modalities share a space
+ALIGNED = 0.1
 
 
 def center(x: FloatTensor, mask: BoolTensor) -> FloatTensor:
@@ -55,21 +58,90 @@ def whiten(x: FloatTensor, mask: BoolTensor, power: float = 0.5) -> FloatTensor:
     return normalize(x @ axes * scale, dim=-1).masked_fill(~mask.unsqueeze(-1), 0.0)
 
 
+def aligned(x: FloatTensor, y: FloatTensor) -> bool:
+    """Return whether two modalities of the same entities share a space, so that their vectors can be compared.
+
+    :param x: shape: ``(n, d)``; one modality, at unit length
+    :param y: shape: ``(n, k)``; the other one, of the same entities
+    :returns: whether the dimensions agree and the mean cosine of the pairs is above :data:`ALIGNED`; for centered
+        vectors of encoders that have nothing to do with each other it is about zero
+    """
+    return x.shape == y.shape and len(x) > 0 and float((x * y).sum(dim=-1).mean()) > ALIGNED
+
+
+class _Kernel:
+    """The weights of the entities that have both modalities, for entities that have one."""
+
+    def __init__(self, source: FloatTensor, target: FloatTensor, temperature: float, cross_temperature: float) -> None:
+        self.source, self.target = source, target
+        self.temperature, self.cross_temperature = temperature, cross_temperature
+        self.aligned = aligned(source, target)
+
+    def __call__(self, other: FloatTensor) -> FloatTensor:
+        """Return the weights, shape ``(m, n)``; each row adds up to one."""
+        nearness = other @ self.source.T / self.temperature
+        if self.aligned:
+            nearness = nearness + other @ self.target.T / self.cross_temperature
+        return torch.softmax(nearness, dim=-1)
+
+
+class StandIns(NamedTuple):
+    """By which entities one that lacks a modality is represented, and with which weights."""
+
+    #: shape (m,), the entities that lack it
+    ids: LongTensor
+    #: shape (m, k), the entities in their place
+    others: LongTensor
+    #: shape (m, k), not more than one in a row
+    weights: FloatTensor
+
+
+def stand_ins(
+    x: FloatTensor,
+    mask: BoolTensor,
+    other: FloatTensor,
+    other_mask: BoolTensor,
+    best: int = 64,
+    temperature: float = 0.07,
+    cross_temperature: float = 0.15,
+    chunk_size: int = 1024,
+) -> StandIns:
+    """Return the weights by which :func:`impute` averages with its kernel, the greatest of each row.
+
+    See :func:`impute` for the other arguments.
+
+    :param best: how many entities stand in for one at most
+    :returns: the entities that have only the other modality, and those in their place
+    """
+    both, only = (mask & other_mask).nonzero()[:, 0], (other_mask & ~mask).nonzero()[:, 0]
+    best = min(best, len(both))
+    if not best:
+        return StandIns(only[:0], only.new_zeros(0, 0), x.new_zeros(0, 0))
+    kernel = _Kernel(other[both], x[both], temperature, cross_temperature)
+    tops = [kernel(other[ids]).topk(best, dim=-1) for ids in only.split(chunk_size)]
+    if not tops:
+        return StandIns(only, only.new_zeros(0, best), x.new_zeros(0, best))
+    return StandIns(only, both[torch.cat([top.indices for top in tops])], torch.cat([top.values for top in tops]))
+
+
 def impute(
     x: FloatTensor,
     mask: BoolTensor,
     other: FloatTensor,
     other_mask: BoolTensor,
     method: Imputation = "kernel",
-    temperature: float = 0.05,
+    temperature: float = 0.07,
+    cross_temperature: float = 0.15,
     ridge: float = 1.0,
     chunk_size: int = 1024,
 ) -> tuple[FloatTensor, BoolTensor]:
     r"""Estimate the vectors of entities that have only another modality from the entities that have both.
 
-    With ``kernel``, $x_e = u(\sum_j \mathrm{softmax}_j(v_e^\top v_j / \tau)\, x_j)$; with ``ridge``, $x_e = u(v_e W)$
-    with $W = (V^\top V + \lambda I)^{-1} V^\top X$, where $u$ scales to unit length and $j$, $V$, $X$ run over the
-    entities that have both.
+    With ``kernel``, $x_e = u(\sum_j \mathrm{softmax}_j(v_e^\top v_j / \tau + v_e^\top x_j / \sigma)\, x_j)$, where the
+    second term is there if both modalities come from an aligned encoder (see :func:`aligned`): entity $j$ is near if
+    its picture is like that of $e$, or its text is. With ``ridge``, $x_e = u(v_e W)$ with
+    $W = (V^\top V + \lambda I)^{-1} V^\top X$. Here $u$ scales to unit length, and $j$, $V$, $X$ run over the entities
+    that have both.
 
     :param x: shape: ``(n, d)``
     :param mask: shape: ``(n,)``; which rows of `x` are features
@@ -77,6 +149,7 @@ def impute(
     :param other_mask: shape: ``(n,)``; which rows of `other` are features
     :param method: ``kernel`` or ``ridge``
     :param temperature: $\tau$ of the kernel
+    :param cross_temperature: $\sigma$ of the kernel
     :param ridge: $\lambda$ of the ridge regression
     :param chunk_size: how many vectors are estimated at a time
     :returns: the vectors, shape ``(n, d)``, and which rows are vectors now, shape ``(n,)``. Nothing changes if no
@@ -90,15 +163,13 @@ def impute(
         return x, mask
     x = x.clone()
     source, target = other[both], x[both]
+    kernel = _Kernel(source, target, temperature, cross_temperature)
     if method == "ridge":
         gram = source.T @ source
         gram.diagonal().add_(ridge)
         weight = torch.linalg.solve(gram, source.T @ target)
     for ids in only.nonzero().squeeze(-1).split(chunk_size):
-        if method == "ridge":
-            estimate = other[ids] @ weight
-        else:
-            estimate = torch.softmax(other[ids] @ source.T / temperature, dim=-1) @ target
+        estimate = other[ids] @ weight if method == "ridge" else kernel(other[ids]) @ target
         x[ids] = normalize(estimate, dim=-1)
     return x, mask | only
 
@@ -112,8 +183,7 @@ def preprocess(
     centered: bool = True,
     whitening: float | None = None,
     imputation: Imputation | None = "kernel",
-    temperature: float = 0.05,
-    ridge: float = 1.0,
+    **kwargs: float,
 ) -> tuple[FloatTensor, BoolTensor]:
     """Center or whiten features, and estimate the missing ones from those of another modality, treated alike.
 
@@ -124,8 +194,7 @@ def preprocess(
     :param centered: see :func:`center`; of no effect with `whitening`, which centers, too
     :param whitening: the power of :func:`whiten`, or None
     :param imputation: how to estimate missing vectors, see :func:`impute`, or None
-    :param temperature: see :func:`impute`
-    :param ridge: see :func:`impute`
+    :param kwargs: further arguments of :func:`impute`
     :returns: the vectors, shape ``(n, d)``, zero where there is none; and which rows are vectors, shape ``(n,)``
     """
 
@@ -139,4 +208,4 @@ def preprocess(
         return x, mask
     # without centering, a cosine at least
     other = prepared(other, other_mask) if centered or whitening is not None else normalize(other, dim=-1)
-    return impute(x, mask, other, other_mask, method=imputation, temperature=temperature, ridge=ridge)
+    return impute(x, mask, other, other_mask, method=imputation, **kwargs)  # type: ignore[arg-type]

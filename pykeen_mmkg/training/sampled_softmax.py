@@ -16,7 +16,7 @@ from pykeen.typing import BoolTensor, FloatTensor, LongTensor, Target
 from torch.utils.data import DataLoader
 
 from ..errors import MultimodalError
-from ..indexing import TargetIndex, query_columns
+from ..indexing import TargetIndex, irreflexive_relations, query_columns
 from ..nn.sampled_softmax import SampledSoftmaxLoss
 
 __all__ = ["Pool", "PooledInstances", "SampledSoftmaxTrainingLoop"]
@@ -44,18 +44,28 @@ class PooledInstances(BatchedSLCWAInstances):
     """Batches of triples whose competitors are the batch's own answers and entities drawn uniformly."""
 
     def __init__(
-        self, *, num_sampled: int = 512, candidates: LongTensor | None = None, sides: Iterable[Target], **kwargs: Any
+        self,
+        *,
+        num_sampled: int = 512,
+        candidates: LongTensor | None = None,
+        sides: Iterable[Target],
+        mask_self: bool = False,
+        **kwargs: Any,
     ) -> None:
         """Initialize the instances.
 
         :param num_sampled: how many entities are drawn for a batch, with replacement
         :param candidates: the entities to draw from, shape: ``(n,)``; by default those of the triples
         :param sides: the sides that are predicted
+        :param mask_self: whether an entity is left out of its own competitors for irreflexive relations
         :param kwargs: keyword arguments of :class:`pykeen.triples.instances.BatchedSLCWAInstances`
         """
         super().__init__(**kwargs)
         self.num_sampled = num_sampled
         self.candidates = self.mapped_triples[:, [0, 2]].unique() if candidates is None else candidates
+        self.own: BoolTensor | None = None
+        if mask_self:
+            self.own = irreflexive_relations(self.mapped_triples, int(self.mapped_triples[:, 1].max()) + 1)
         self.index = {side: TargetIndex.from_triples(self.mapped_triples, side) for side in sides}
 
     def _pool(self, side: Target, triples: LongTensor) -> Pool:
@@ -69,6 +79,8 @@ class PooledInstances(BatchedSLCWAInstances):
         place = torch.searchsorted(ids, entity).clamp(max=len(ids) - 1)
         inside = ids[place] == entity
         known[row[inside], place[inside]] = True
+        if self.own is not None:
+            known |= self.own[triples[:, 1], None] & (ids == triples[:, given, None])
         known[torch.arange(len(triples)), answer] = False
         return Pool(ids, answer, known)
 
@@ -125,6 +137,7 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
         *,
         num_sampled: int = 512,
         pool: str = "seen",
+        mask_self: bool = False,
         warmup_steps: int = 0,
         decay: bool = False,
         final_rate: float = 0.02,
@@ -136,6 +149,9 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
 
         :param num_sampled: how many entities are drawn for a batch
         :param pool: what they are drawn from: the ``seen`` entities of the training triples, or ``all``
+        :param mask_self: whether an entity is left out of its own competitors for relations of which no training triple
+            relates an entity to itself. What is trained like this ranks an entity high as its own answer, and has to
+            leave it out in prediction, too, as late fusion does
         :param warmup_steps: the number of steps over which the learning rate rises linearly
         :param decay: whether the learning rate falls linearly, step by step, until the last epoch
         :param final_rate: the share of the learning rate that is left at the end of the decay
@@ -152,7 +168,7 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
         if negative_sampler is not None or negative_sampler_kwargs:
             raise MultimodalError("The sampled softmax draws its own entities; leave the negative sampler out.")
         super().__init__(**kwargs)
-        self.num_sampled, self.pool = num_sampled, pool
+        self.num_sampled, self.pool, self.mask_self = num_sampled, pool, mask_self
         self.warmup_steps, self.decay, self.final_rate = warmup_steps, decay, final_rate
         self._num_epochs = 1
         self.regularized = any(
@@ -185,6 +201,7 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
             drop_last=drop_last,
             num_sampled=self.num_sampled,
             candidates=torch.arange(triples_factory.num_entities) if self.pool == "all" else None,
+            mask_self=self.mask_self,
             sides=["tail"] if self.model.use_inverse_triples else ["tail", "head"],
         )
         return DataLoader(dataset=instances, batch_size=None, batch_sampler=None, **kwargs)

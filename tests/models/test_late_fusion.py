@@ -7,7 +7,7 @@ import pytest
 import torch
 from pykeen.hpo import hpo_pipeline
 from pykeen.pipeline import PipelineResult, pipeline
-from pykeen.triples import TriplesFactory
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from pykeen_mmkg.datasets.folder import MultimodalDataset
 from pykeen_mmkg.errors import DataError, MultimodalError
@@ -74,6 +74,8 @@ def test_score_is_the_weighted_sum(result: PipelineResult, folder: pathlib.Path)
         labels = [model.relation_labels[r] for r in relations]
         weights = torch.tensor(model.weights_.loc[[(target, label) for label in labels]].to_numpy())
         expected = torch.einsum("kbn,bk->bn", columns, weights)
+        # no training triple relates an entity to itself: it comes last
+        expected[torch.arange(len(batch)), entities] = expected.amin(dim=1) - 1
         actual = model.predict_t(batch) if target == "tail" else model.predict_h(batch)
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
@@ -170,7 +172,8 @@ def test_subset(result: PipelineResult) -> None:
     alone = model.subset("content")
     query = torch.tensor([[3, 1]])
     scores = model.scorers["content"].predict_t(query)
-    known = model.scorers["content"].known_entities
+    known = model.scorers["content"].known_entities.clone()
+    known[3] = False  # no answer to its own query
     assert alone.predict_t(query)[0, known].argsort().equal(scores[0, known].argsort())
     assert model.subset(prior=True).weights_["evidence.prior"].ne(0).any()
     assert model.weights_["evidence.prior"].eq(0).all()
@@ -254,3 +257,52 @@ def test_hpo(folder: pathlib.Path, model_kwargs: dict[str, Any]) -> None:
         n_trials=2,
     )
     assert len(result.study.trials) == 2 and "model.shrinkage" in result.study.trials[0].params
+
+
+def test_own_answers() -> None:
+    """An entity answers its own query if and only if training has such a triple of the relation."""
+    triples = torch.tensor([[0, 0, 1], [1, 0, 2], [0, 1, 0], [1, 1, 3], [2, 0, 3]])
+    training = CoreTriplesFactory(triples, num_entities=4, num_relations=3)
+    model = LateFusion(triples_factory=training, scorers={"evidence": {"model_kwargs": {"parts": ["link"]}}})
+    model.eval()
+    assert model.irreflexive.tolist() == [True, False, False]
+    for relation, last in enumerate([True, False, False]):
+        for scores in (model.predict_t(torch.tensor([[2, relation]])), model.predict_h(torch.tensor([[relation, 2]]))):
+            assert bool(scores[0, 2] < scores[0, [0, 1, 3]].min()) == last
+
+
+def test_unseen_relations(folder: pathlib.Path, stores: dict[str, str]) -> None:
+    """With `relevidence`, a relation without triples, or added later, is answered by it alone, as it does alone."""
+    triples = MultimodalDataset(path=folder).training
+    kept = triples.mapped_triples[triples.mapped_triples[:, 1] != 2]
+    training = triples.clone_and_exchange_triples(kept)
+    relevidence = {
+        "model_kwargs": {"num_weights": 2, "rank": 4, "hidden_dim": 4},
+        "training_loop_kwargs": {"num_batches": 2},
+        "training_kwargs": {"num_epochs": 1, "use_tqdm": False},
+    }
+    features = {key: stores[key] for key in ("textual", "relation_textual")}
+    model = LateFusion(
+        triples_factory=training,
+        scorers={"structure": FAST["structure"], "relevidence": relevidence},
+        sources={"features": features},
+        random_seed=0,
+    ).fit()
+    model.eval()
+    alone = model.scorers["relevidence"]
+    vector = torch.randn(10, generator=torch.Generator().manual_seed(0))
+    added = model.add_relation("it is next to", label="beside", vector=vector)
+    assert added == 3 == model.num_relations - 1 and model.weights_.index.nlevels == 2
+    for relation in (2, 3):
+        assert model.weights_.loc[("tail", model.relation_labels[relation])].tolist() == [0, 1]
+        for entity in (0, 5):
+            query = torch.tensor([[entity, relation]])
+            others = torch.arange(model.num_entities) != entity
+            for ours, theirs in (
+                (model.predict_t(query), alone.predict_t(query)),
+                (model.predict_h(query.flip(-1)), alone.predict_h(query.flip(-1))),
+            ):
+                difference = (ours - theirs)[0, others]
+                torch.testing.assert_close(difference, difference.mean().expand_as(difference), atol=1e-4, rtol=0)
+    with pytest.raises(MultimodalError, match="relevidence"):
+        LateFusion(triples_factory=_nations(), scorers=["structure"]).add_relation("likes")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pykeen_mmkg.errors import FeatureError
-from pykeen_mmkg.nn.preprocessing import center, impute, preprocess, whiten
+from pykeen_mmkg.nn.preprocessing import aligned, center, impute, preprocess, stand_ins, whiten
 
 X = torch.tensor([[3.0, 0.0], [0.0, 2.0], [100.0, 100.0], [0.0, 0.0]])
 MASK = torch.tensor([True, True, False, False])
@@ -48,6 +48,7 @@ def test_impute_kernel() -> None:
     x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [9.0, 9.0], [0.0, 0.0], [0.6, 0.8]])
     mask = torch.tensor([True, True, False, False, True])
     v = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [0.0, 0.0], [7.0, 7.0]])
+    v = torch.nn.functional.pad(v, (0, 1))  # a space of its own
     has = torch.tensor([True, True, True, False, False])
     y, known = impute(x, mask, v, has, temperature=0.5)
     a, b = math.exp(0.8 / 0.5), math.exp(0.6 / 0.5)
@@ -55,6 +56,19 @@ def test_impute_kernel() -> None:
     torch.testing.assert_close(y[[0, 1, 3, 4]], x[[0, 1, 3, 4]])
     assert known.tolist() == [True, True, True, False, True]
     torch.testing.assert_close(impute(x, mask, v, has, temperature=0.5, chunk_size=1)[0], y)
+
+
+def test_impute_kernel_of_an_aligned_encoder() -> None:
+    """Where pictures and texts share a space, the likeness to the texts counts as well."""
+    x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    v = torch.tensor([[0.6, 0.8], [-0.6, 0.8], [0.8, -0.6]])
+    mask, has = torch.tensor([True, True, False]), torch.ones(3, dtype=torch.bool)
+    y, _ = impute(x, mask, v, has, temperature=0.5, cross_temperature=0.25)
+    # likeness to the pictures: 0 and -0.96; to the texts: 0.8 and -0.6
+    a, b = math.exp(0.8 / 0.25), math.exp(-0.96 / 0.5 - 0.6 / 0.25)
+    torch.testing.assert_close(y[2], torch.tensor([a, b]) / math.hypot(a, b))
+    assert aligned(v[:2], x[:2])
+    assert not aligned(-v[:2], x[:2]) and not aligned(v[:2, :1], x[:2]) and not aligned(v[:0], x[:0])
 
 
 def test_impute_ridge() -> None:
@@ -94,3 +108,20 @@ def test_preprocess(whitening: float | None) -> None:
     plain, same = preprocess(x, mask, v, has, imputation=None, whitening=whitening)
     torch.testing.assert_close(plain, each(x, mask))
     assert same.equal(mask)
+
+
+def test_stand_ins() -> None:
+    """The weights of the kernel: with all of them, their average is the estimate; with fewer, the greatest are left."""
+    generator = torch.Generator().manual_seed(2)
+    x, v = (torch.nn.functional.normalize(torch.randn(9, d, generator=generator), dim=-1) for d in (3, 4))
+    mask, has = torch.arange(9) < 6, torch.arange(9) > 2
+    y, _ = impute(x, mask, v, has)
+    found = stand_ins(x, mask, v, has)
+    assert found.ids.tolist() == [6, 7, 8] and found.others.shape == (3, 3)
+    assert mask[found.others].all() and has[found.others].all()
+    average = torch.einsum("mk,mkd->md", found.weights, x[found.others])
+    torch.testing.assert_close(torch.nn.functional.normalize(average, dim=-1), y[6:])
+    few = stand_ins(x, mask, v, has, best=2, chunk_size=2)
+    torch.testing.assert_close(few.weights, found.weights.topk(2, dim=-1).values)
+    assert len(stand_ins(x, mask, v, ~mask).ids) == 0
+    assert stand_ins(x, torch.ones_like(mask), v, has).others.shape[0] == 0

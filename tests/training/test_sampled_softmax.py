@@ -58,6 +58,25 @@ def test_pool(seed: int, everyone: bool) -> None:
                     assert bool(pool.known[row, column]) == (fact in facts and x != own)
 
 
+def test_pool_without_the_query_itself() -> None:
+    """If asked for, an entity does not compete in its own query, unless the relation is reflexive."""
+    triples = torch.tensor([[0, 0, 1], [1, 0, 2], [2, 1, 2], [1, 1, 0], [2, 0, 0]])
+    factory = CoreTriplesFactory(triples, num_entities=3, num_relations=2)
+    for mask_self in (False, True):
+        instances = PooledInstances.from_triples_factory(
+            factory, batch_size=5, drop_last=False, num_sampled=60, sides=["tail", "head"], mask_self=mask_self
+        )
+        (batch,) = instances
+        facts = {tuple(x) for x in triples.tolist()}
+        for side, pool in batch.pools.items():
+            assert pool.ids.tolist() == [0, 1, 2]
+            for row, (h, r, t) in enumerate(batch.triples.tolist()):
+                for x in range(3):
+                    fact, own = ((h, r, x), x == t) if side == "tail" else ((x, r, t), x == h)
+                    itself = mask_self and r == 0 and x == (h if side == "tail" else t)
+                    assert bool(pool.known[row, x]) == ((fact in facts or itself) and not own)
+
+
 @pytest.mark.parametrize("inverse", [True, False])
 def test_loss(inverse: bool) -> None:
     """One batch: the mean cross-entropy of the answers among what is not known; of heads, too, without inverses."""

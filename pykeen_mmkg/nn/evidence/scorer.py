@@ -7,6 +7,7 @@ import torch
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
 
 from ...errors import MultimodalError
+from ..preprocessing import StandIns
 from .copying import Copying, Profile
 from .counts import Loops, Prior
 from .neighbours import nearest
@@ -48,6 +49,7 @@ class EvidenceScorer:
         mask: BoolTensor | None = None,
         names: Sequence[str] | None = None,
         descriptions: Sequence[str] | None = None,
+        stand_ins: StandIns | None = None,
         parts: Collection[str] | None = None,
         prior: bool = False,
         neighbours: int = 10,
@@ -65,6 +67,7 @@ class EvidenceScorer:
         :param mask: shape: ``(N,)``; which entities have a text
         :param names: the names of the entities, empty where there is none
         :param descriptions: their descriptions
+        :param stand_ins: entities without a text, and those whose words are taken in its place
         :param parts: some of :data:`PARTS`; by default all for which there are texts, but for the prior
         :param prior: whether the prior is one of those that are there by default
         :param neighbours: how many nearest texts are a link "~" of path rules
@@ -104,7 +107,7 @@ class EvidenceScorer:
         if {"profile_max", "profile_mean"} & set(asked) and vectors is not None and mask is not None:
             kinds.append(Profile(graph, vectors, mask, max_known=max_known))
         if (words := [part for part in WORDS if part in asked]) and names is not None and descriptions is not None:
-            kinds.append(CommonWords(names, descriptions, words))
+            kinds.append(CommonWords(names, descriptions, words, stand_ins))
         if "prior" in asked:
             kinds.append(Prior(graph))
         self.kinds = kinds

@@ -9,6 +9,7 @@ from pykeen.typing import FloatTensor
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from ..preprocessing import StandIns
 from .queries import Queries
 
 __all__ = ["WORDS", "CommonWords", "stems"]
@@ -52,14 +53,24 @@ class CommonWords:
     Labels and descriptions share a vocabulary of stems, from which the most frequent (in more than a fifth of the
     texts) are left out; characters are compared by n-grams of 3 to 5 within the words of labels. Term frequencies are
     damped, ``1 + log tf``, as in scikit-learn's ``TfidfVectorizer(sublinear_tf=True)``.
+
+    An entity without words can have others in its place: its vectors are the weighted sums of theirs, what is expected
+    of its words.
     """
 
-    def __init__(self, names: Sequence[str], descriptions: Sequence[str], parts: Sequence[str] = WORDS) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        descriptions: Sequence[str],
+        parts: Sequence[str] = WORDS,
+        stand_ins: StandIns | None = None,
+    ) -> None:
         """Initialize the evidence.
 
         :param names: the names of the entities, in the order of their ids; empty where there is none
         :param descriptions: their descriptions
         :param parts: some of :data:`WORDS`
+        :param stand_ins: entities that have no words, and others in their place
         """
         self.names = tuple(parts)
         both = [f"{name} {text}" for name, text in zip(names, descriptions, strict=True)]
@@ -72,6 +83,11 @@ class CommonWords:
             fields.update(label=words.transform(names), description=words.transform(descriptions))
         if "words:characters" in parts:
             fields["characters"] = grams.fit_transform(names)
+        if stand_ins is not None:
+            rows = stand_ins.ids.repeat_interleave(stand_ins.others.shape[1])
+            place = (rows.numpy(), stand_ins.others.flatten().numpy())
+            average = sparse.csr_matrix((stand_ins.weights.flatten().numpy(), place), shape=(len(names), len(names)))
+            fields = {key: value + average @ value for key, value in fields.items()}
         self._fields = {key: value.tocsr() for key, value in fields.items()}
         # the transposes are kept by row, too, for fast products
         self._transposed = {key: value.T.tocsr() for key, value in self._fields.items()}

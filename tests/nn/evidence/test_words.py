@@ -8,6 +8,7 @@ import torch
 
 from pykeen_mmkg.nn.evidence.queries import Queries
 from pykeen_mmkg.nn.evidence.words import WORDS, CommonWords, stems
+from pykeen_mmkg.nn.preprocessing import StandIns
 
 NAMES = ["Dog", "Cats", "", "hunting dogs", "walk", "stone", "rock"]
 TEXTS = ["a hunter's friend", "small cat, no dog", "", "dog that hunts hunts", "to walk the dogs", "a small rock", ""]
@@ -69,3 +70,18 @@ def test_characters() -> None:
     expected = [5 * sum(v * other.get(gram, 0.0) for gram, v in weights[0].items()) for other in weights]
     assert scores.tolist() == pytest.approx(expected, abs=1e-5)
     assert scores[1] > 0 and scores[3] == 0
+
+
+def test_stand_ins() -> None:
+    """An entity without words scores as the weighted sum of the entities in its place, on either side."""
+    names, texts = ["red foxes", "red wolves", "", "blue fox wolf"], [""] * 4
+    plain = CommonWords(names, texts, ["words:characters"])
+    found = StandIns(torch.tensor([2]), torch.tensor([[0, 1]]), torch.tensor([[0.6, 0.3]]))
+    words = CommonWords(names, texts, ["words:characters"], found)
+    queries = Queries(torch.arange(4), torch.zeros(4, dtype=torch.long), num_entities=4, num_relations=1)
+    before, (after,) = plain(queries)[0], words(queries)
+    others = [0, 1, 3]
+    torch.testing.assert_close(after[others][:, others], before[others][:, others])
+    torch.testing.assert_close(after[2, others], 0.6 * before[0, others] + 0.3 * before[1, others])
+    torch.testing.assert_close(after[others, 2], 0.6 * before[others, 0] + 0.3 * before[others, 1])
+    assert before[2].eq(0).all() and after[2].ne(0).any()
