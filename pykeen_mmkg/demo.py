@@ -1,8 +1,8 @@
 """The main job on the embedded demo: ``pykeen-mmkg demo``.
 
-Features are reused as shipped, or encoded anew; VL-KGE is trained in PyKEEN's pipeline, evaluated beside baselines on
-seen and on unseen entities, and asked for predictions; then the same for relations that training has never seen.
-Everything here is what a user would write, too.
+Features are reused as shipped, or encoded anew; late fusion is trained in PyKEEN's pipeline, evaluated beside its own
+scorers, controls, VL-KGE and baselines on seen and on unseen entities, and asked for predictions; then the same for
+relations that training has never seen. Everything here is what a user would write, too.
 """
 
 import logging
@@ -21,12 +21,19 @@ from pykeen.pipeline import PipelineResult, pipeline
 from .datasets.wordnet_emoji import WordNetEmoji
 from .evaluation.results import ProtocolMetricResults
 from .evaluation.run import make_evaluator
+from .models.late_fusion import LateFusion
 from .predict import names_of, predict
 
 __all__ = ["CONFIG", "run"]
 
-#: the configuration of the demo's model; chosen on the validation splits. The loss of the paper, a mean over all
-#: scores, learns little in so few epochs
+#: what all models share
+SHARED: dict[str, Any] = {"evaluation_kwargs": {"batch_size": 256, "use_tqdm": False}, "device": "cpu"}
+
+#: late fusion as it is, nothing else said
+LATE: dict[str, Any] = {"model": "latefusion", "training_kwargs": {"use_tqdm": False}}
+
+#: the configuration of VL-KGE; chosen on the validation splits. The loss of the paper, a mean over all scores, learns
+#: little in so few epochs
 CONFIG: dict[str, Any] = {
     "model": "vlkge",
     "model_kwargs": {
@@ -40,21 +47,35 @@ CONFIG: dict[str, Any] = {
     "optimizer_kwargs": {"lr": 0.03, "fused": True},
     "negative_sampler_kwargs": {"num_negs_per_pos": 50},
     "training_kwargs": {"num_epochs": 30, "batch_size": 512, "use_tqdm_batch": False},
-    "evaluation_kwargs": {"batch_size": 256, "use_tqdm": False},
-    "device": "cpu",
 }
 
-#: the rows of the table: name -> change of the configuration, or a rule, which needs no training
-ROWS: dict[str, dict[str, Any]] = {
-    "VL-KGE": {},
-    "VL-KGE, pictures shuffled": {"representation_kwargs": {"shuffle": {"visual": 0}}},
-    "text + picture": {"modalities": ["visual", "textual"]},
-    "text only": {"modalities": ["textual"]},
-    "structure only": {"modalities": ["structural"]},
-    "degree rule": {"model": "degreerule"},
-    "inverse rule": {"model": "inverserule"},
-    "random": {"model": "randomrule"},
+RULE: dict[str, Any] = {"training_kwargs": {"num_epochs": 0}}
+
+#: what is trained or applied: the row of the table -> arguments of the pipeline
+MODELS: dict[str, dict[str, Any]] = {
+    "late fusion": LATE,
+    "late fusion, pictures shuffled": {**LATE, "model_kwargs": {"shuffle": {"visual": 0}}},
+    "late fusion, no pictures": {**LATE, "model_kwargs": {"scorer_kwargs": {"impute": None}}},
+    "VL-KGE": CONFIG,
+    "VL-KGE, text only": {**CONFIG, "model_kwargs": {**CONFIG["model_kwargs"], "modalities": ["textual"]}},
+    "degree rule": {**RULE, "model": "degreerule"},
+    "inverse rule": {**RULE, "model": "inverserule"},
+    "random": {**RULE, "model": "randomrule"},
 }
+
+#: further rows, of the scorers of the first model as they are trained: the row -> which of them, and the prior or not
+SUBSETS: dict[str, tuple[tuple[str, ...], bool]] = {
+    "content": (("content",), False),
+    "structure": (("structure",), False),
+    "evidence": (("evidence",), False),
+    "content + structure": (("content", "structure"), False),
+    "content + evidence": (("content", "evidence"), False),
+    "structure + evidence": (("structure", "evidence"), False),
+    "late fusion and prior": ((), True),
+}
+
+#: the rows of the table, in order
+ROWS: list[str] = [*list(MODELS)[:1], *SUBSETS, *list(MODELS)[1:]]
 
 #: the columns of the table: name -> (split, what is known of the unseen entity of a triple, or None for all)
 COLUMNS: dict[str, tuple[str, str | None]] = {
@@ -87,30 +108,23 @@ QUERIES: list[dict[str, str]] = [
     {"head": "n01898672", "relation": "hypernym"},
 ]
 
+#: a test triple of an entity without a training triple
+EXPLAINED: dict[str, Any] = {"head": "n04544161", "relation": "hypernym", "tail": "n02883788"}
+
 #: a query with a relation that no training triple has
 RELATION_QUERY = {"head": "n00784581", "relation": "region_domain"}
 
 
-def _config(trained: Mapping[str, Any] | None, epochs: int | None) -> dict[str, Any]:
-    """Return the arguments of the pipeline for a model that is trained like this, or for a rule, with nothing to train.
-
-    :param trained: :data:`CONFIG` or :data:`EPISODES`; None for a rule
-    :param epochs: the number of epochs, in place of that of the configuration
-    """
-    shared = {key: CONFIG[key] for key in ("evaluation_kwargs", "device")}
-    if trained is None:
-        return {**shared, "training_kwargs": {"num_epochs": 0}}
-    training = {**trained["training_kwargs"], **({} if epochs is None else {"num_epochs": epochs})}
-    return {**shared, **trained, "training_kwargs": training}
-
-
-def _train(dataset: WordNetEmoji, change: dict[str, Any], seed: int, epochs: int | None) -> PipelineResult:
-    """Train one row of the table in PyKEEN's pipeline."""
-    if "model" in change:
-        config = {**_config(None, epochs), **change}
-    else:
-        config = {**_config(CONFIG, epochs), "model_kwargs": {**CONFIG["model_kwargs"], **change}}
-    return pipeline(dataset=dataset, random_seed=seed, **config)
+def _shortened(config: Mapping[str, Any], epochs: int | None) -> dict[str, Any]:
+    """Return arguments of the pipeline, with the number of epochs of whatever is trained replaced if there is one."""
+    config = {**SHARED, **config}
+    if epochs is None or config["training_kwargs"].get("num_epochs") == 0:
+        return config
+    if config.get("model") == "latefusion":
+        few = {"training_kwargs": {"num_epochs": epochs}}
+        scorers = {"content": few, "structure": few, "evidence": {}}
+        return {**config, "model_kwargs": {**config.get("model_kwargs", {}), "scorers": scorers}}
+    return {**config, "training_kwargs": {**config["training_kwargs"], "num_epochs": epochs}}
 
 
 def _evaluate(model: Model, dataset: WordNetEmoji, split: str, modalities: str | None) -> ProtocolMetricResults:
@@ -128,6 +142,16 @@ def _evaluate(model: Model, dataset: WordNetEmoji, split: str, modalities: str |
     return cast(ProtocolMetricResults, results)
 
 
+def _row(name: str, model: Model, dataset: WordNetEmoji) -> dict[str, Any]:
+    """Return a row of the table."""
+    row: dict[str, Any] = {"": name}
+    for column, (split, modalities) in COLUMNS.items():
+        metrics = _evaluate(model, dataset, split, modalities)
+        row[f"{column}: MRR"] = metrics.get_metric("mrr")
+        row[f"{column}: Hits@10"] = metrics.get_metric("hits@10")
+    return row
+
+
 def _unseen_relations(
     dataset: WordNetEmoji, own: Mapping[str, Any], seed: int, epochs: int | None
 ) -> tuple[pandas.DataFrame, Model]:
@@ -143,7 +167,7 @@ def _unseen_relations(
             evaluator="standard",
             evaluator_kwargs={"targets": ["tail"]},
             random_seed=seed,
-            **_config(EPISODES if trained else None, epochs),
+            **_shortened(EPISODES if trained else RULE, epochs),
         )
         metrics = result.metric_results
         rows.append(
@@ -170,7 +194,7 @@ def run(
 ) -> tuple[pandas.DataFrame, pandas.DataFrame]:
     """Run the demo and print what it does.
 
-    :param epochs: the number of epochs, by default that of :data:`CONFIG`
+    :param epochs: the number of epochs, of whatever is trained, by default those of :data:`MODELS`
     :param output: a folder to save the trained run in
     :param encoder: an encoder to encode text and pictures with, in place of the shipped features
     :param seed: the random seed
@@ -183,23 +207,29 @@ def run(
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
     dataset = WordNetEmoji()
     click.echo(dataset.summary_str(show_examples=3))
-    rows, trained = [], None
     own: dict[str, Any] = {} if encoder is None else {"encoder": encoder}
-    for name, change in ROWS.items():
-        click.echo(f"{'applying' if 'model' in change else 'training'} {name}")
-        change = change if "model" in change else {**own, **change}
-        result = _train(dataset, change, seed=seed, epochs=epochs)
-        trained = trained or result
-        row: dict[str, Any] = {"": name}
-        for column, (split, modalities) in COLUMNS.items():
-            metrics = _evaluate(result.model, dataset, split, modalities)
-            row[f"{column}: MRR"] = metrics.get_metric("mrr")
-            row[f"{column}: Hits@10"] = metrics.get_metric("hits@10")
-        rows.append(row)
-    table = pandas.DataFrame(rows)
+    rows: dict[str, dict[str, Any]] = {}
+    trained: PipelineResult | None = None
+    for name, change in MODELS.items():
+        rule = change["training_kwargs"].get("num_epochs") == 0
+        click.echo(f"{'applying' if rule else 'training'} {name}")
+        config = _shortened(change, epochs)
+        if not rule:
+            config["model_kwargs"] = {**own, **config.get("model_kwargs", {})}
+        result = pipeline(dataset=dataset, random_seed=seed, **config)
+        rows[name] = _row(name, result.model, dataset)
+        if trained is None:
+            trained = result
+            fusion = cast(LateFusion, result.model)
+            for part, (chosen, prior) in SUBSETS.items():
+                click.echo(f"of its scorers: {part}")
+                rows[part] = _row(part, fusion.subset(*chosen, prior=prior), dataset)
+    table = pandas.DataFrame([rows[name] for name in ROWS])
     click.echo("\nFiltered, realistic ranks over all entities, both sides (protocol: standard)\n")
     click.echo(table.to_markdown(index=False, floatfmt=".3f"))
     assert trained is not None
+    click.echo("\nWhat each scorer adds to a triple\n")
+    click.echo(fusion.explain(**EXPLAINED).to_markdown(floatfmt=".2f"))
     names = {**names_of(dataset.training), **{label: entity.label for label, entity in dataset.unseen.items()}}
     for query in QUERIES:
         _show_predictions(trained.model, dataset, names, query)

@@ -10,7 +10,7 @@ from pykeen_mmkg.runs import open_run
 def test_run(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     """One epoch: a row for each model and rule, numbers in each column, predictions, a run that loads."""
     table, relations = run(epochs=1, output=tmp_path / "out")
-    assert table[""].tolist() == list(ROWS)
+    assert table[""].tolist() == ROWS
     assert table.shape == (len(ROWS), 1 + 2 * len(COLUMNS))
     assert ((table.iloc[:, 1:] >= 0) & (table.iloc[:, 1:] <= 1)).all(axis=None)
     assert relations[""].tolist() == list(RELATION_ROWS)

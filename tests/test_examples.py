@@ -15,7 +15,7 @@ from pykeen.pipeline import pipeline_from_config
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pykeen_mmkg.models.late_fusion import LateFusion
-from pykeen_mmkg.models.scorer import ScorerRecipe
+from pykeen_mmkg.models.scorers import ScorerRecipe
 from pykeen_mmkg.models.vlkge import VLKGE
 from pykeen_mmkg.study import Study
 
