@@ -1,8 +1,8 @@
 """Cases of odd or bad input as data, and the three ways in which one may end.
 
-A case makes its input in a folder of its own; what is tried with it ends in the right result, in one error that names the
-culprit, or in a result and a warning that lists what was skipped. Nothing else: no bare traceback, no hang (each test of this
-folder has a time limit, see ``conftest.py``), no file that is half written.
+A case makes its input in a folder of its own; what is tried with it ends in the right result, in one error that names
+the culprit, or in a result and a warning that lists what was skipped. Nothing else: no bare traceback, no hang (each
+test of this folder has a time limit, see ``conftest.py``), no file that is half written.
 """
 
 import dataclasses
