@@ -177,7 +177,7 @@ def evaluate(
     """
     from .evaluation.breakdown import breakdown
     from .evaluation.description import describe
-    from .evaluation.run import evaluate as run
+    from .evaluation.evaluating import evaluate as run
     from .io import write_json
     from .runs import AlignedDataset, open_run
 

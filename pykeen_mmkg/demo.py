@@ -19,8 +19,8 @@ from pykeen.models.base import Model
 from pykeen.pipeline import PipelineResult, pipeline
 
 from .datasets.wordnet_emoji import WordNetEmoji
+from .evaluation.evaluating import make_evaluator
 from .evaluation.results import ProtocolMetricResults
-from .evaluation.run import make_evaluator
 from .models.late_fusion import LateFusion
 from .predict import names_of, predict
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 
 from ..baselines.rules import Baseline, DuplicateRule, opposite_relations
-from ..evaluation.run import evaluate
+from ..evaluation.evaluating import evaluate
 from ..indexing import occurring, seen_entities
 from ..sampling.filterer import KnownTriplesFilterer
 from .report import Finding, Severity

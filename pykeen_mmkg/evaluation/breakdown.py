@@ -13,8 +13,8 @@ from ..datasets import GraphMetadata, labels_of
 from ..errors import EvaluationError
 from ..features import FeatureStore
 from ..indexing import seen_entities
+from .evaluating import make_evaluator
 from .results import ProtocolMetricResults, RankTable
-from .run import make_evaluator
 
 __all__ = ["BY", "breakdown", "modality_masks"]
 

@@ -10,7 +10,7 @@ from pykeen.typing import LongTensor, MappedTriples, Target
 from ..datasets import read_candidates, type_pools
 from ..errors import EvaluationError
 from ..indexing import Ragged, find_sorted, query_columns
-from .labels import LabelMaps
+from .label_maps import LabelMaps
 
 __all__ = ["CandidateSets"]
 

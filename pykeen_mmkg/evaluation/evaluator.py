@@ -18,7 +18,7 @@ from ..datasets.files import map_triples, read_triples
 from ..errors import EvaluationError
 from ..indexing import TargetIndex, query_columns
 from .candidates import CandidateSets
-from .labels import LabelMaps, find_labels
+from .label_maps import LabelMaps, find_labels
 from .ranking import SideRanks, default_batch_size, rank_side, rank_side_on_gpu
 from .results import ProtocolMetricResults, RankTable
 
@@ -92,7 +92,7 @@ class ProtocolEvaluator(RankBasedEvaluator):
         :param known_true: tab-separated files of further true triples (labels), which are left out of rankings; rows
             with an unknown label are skipped
         :param dataset: where labels are looked up, only needed if the configuration holds any: what the pipeline takes
-            as ``dataset``; see :func:`~pykeen_mmkg.evaluation.labels.find_labels`
+            as ``dataset``; see :func:`~pykeen_mmkg.evaluation.label_maps.find_labels`
         :param dataset_kwargs: keyword arguments of the dataset
         :param entity_to_id: in place of the dataset: entity ids by label, or a file of them
         :param relation_to_id: in place of the dataset: relation ids by label, or a file of them

@@ -8,7 +8,7 @@ import pandas
 from ..baselines.rules import Baseline, DegreeRule
 from ..baselines.unseen_relations import AdamicAdar, BlindMixture, DescriptionFrequency
 from ..modalities import ModalitySources
-from .run import evaluate
+from .evaluating import evaluate
 
 __all__ = ["BASELINES", "relation_baselines"]
 

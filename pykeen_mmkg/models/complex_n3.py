@@ -14,7 +14,7 @@ from pykeen.triples import CoreTriplesFactory
 from torch import nn
 
 from ..nn.interaction import FastComplExInteraction
-from ..nn.sampled_softmax import SampledSoftmaxLoss
+from ..nn.losses import SampledSoftmaxLoss
 from .loss import OwnLossMixin
 
 __all__ = ["ComplExN3"]

@@ -15,8 +15,8 @@ from torch import nn
 from ..errors import MultimodalError
 from ..modalities import TEXTUAL, VISUAL, ModalitySources, labels_of
 from ..nn.feature import FeatureRepresentation
-from ..nn.sampled_softmax import SampledSoftmaxLoss
-from ..nn.two_tower import TwoTowerInteraction
+from ..nn.losses import SampledSoftmaxLoss
+from ..nn.two_tower_interaction import TwoTowerInteraction
 from .loss import OwnLossMixin
 
 __all__ = ["TwoTower"]

@@ -13,8 +13,8 @@ import torch
 
 from ..datasets.loading import dataset_digest, load_dataset
 from ..evaluation.description import versions
+from ..evaluation.evaluating import evaluate, make_evaluator
 from ..evaluation.results import ProtocolMetricResults
-from ..evaluation.run import evaluate, make_evaluator
 from ..io import write_json
 from .configuration import DATA_KEYS, Cell, Protocol
 

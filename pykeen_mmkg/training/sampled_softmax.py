@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import MultimodalError
 from ..indexing import TargetIndex, irreflexive_relations, query_columns
-from ..nn.sampled_softmax import SampledSoftmaxLoss
+from ..nn.losses import SampledSoftmaxLoss
 
 __all__ = ["Pool", "PooledInstances", "SampledSoftmaxTrainingLoop"]
 

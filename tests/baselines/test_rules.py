@@ -19,7 +19,7 @@ from pykeen_mmkg.baselines.rules import (
     SymmetricRule,
     opposite_relations,
 )
-from pykeen_mmkg.evaluation.run import evaluate
+from pykeen_mmkg.evaluation.evaluating import evaluate
 
 TRIPLES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0, 4)), min_size=1, max_size=25)
 

@@ -7,7 +7,7 @@ from pykeen.utils import complex_normalize
 from torch.nn.functional import normalize
 
 from pykeen_mmkg.nn import interaction
-from pykeen_mmkg.nn.two_tower import TwoTowerInteraction
+from pykeen_mmkg.nn.two_tower_interaction import TwoTowerInteraction
 from tests import cases
 
 

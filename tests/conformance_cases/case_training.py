@@ -12,7 +12,7 @@ from tests.test_sampling import cases as sampling_cases
 from tests.test_sampling import test_filterer
 from tests.test_training import cases as training_cases
 
-from pykeen_mmkg.nn.sampled_softmax import SampledSoftmaxLoss
+from pykeen_mmkg.nn.losses import SampledSoftmaxLoss
 from pykeen_mmkg.nn.zero_shot.self_trained import SelfTrained
 from pykeen_mmkg.sampling.filterer import KnownTriplesFilterer
 from pykeen_mmkg.sampling.negatives import DistinctNegativeSampler, PoolNegativeSampler, SharedTailNegativeSampler

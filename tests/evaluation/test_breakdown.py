@@ -10,7 +10,7 @@ from pykeen.models import DistMult
 from pykeen_mmkg.datasets.folder import MultimodalDataset
 from pykeen_mmkg.errors import EvaluationError
 from pykeen_mmkg.evaluation.breakdown import breakdown, modality_masks
-from pykeen_mmkg.evaluation.run import evaluate
+from pykeen_mmkg.evaluation.evaluating import evaluate
 from pykeen_mmkg.features import FeatureStore
 
 

@@ -11,7 +11,7 @@ from pykeen.models import DistMult
 from pykeen_mmkg.baselines.rules import DegreeRule
 from pykeen_mmkg.errors import EvaluationError
 from pykeen_mmkg.evaluation.candidates import CandidateSets
-from pykeen_mmkg.evaluation.labels import LabelMaps
+from pykeen_mmkg.evaluation.label_maps import LabelMaps
 from pykeen_mmkg.evaluation.protocols import ZSLCandidatesEvaluator
 
 LABELS = LabelMaps({"a": 0, "b": 1, "c": 2}, {"r": 0, "s": 1, "t": 2})

@@ -8,7 +8,7 @@ from pykeen.models import DistMult
 
 from pykeen_mmkg.datasets import dataset_digest
 from pykeen_mmkg.evaluation.description import describe, versions
-from pykeen_mmkg.evaluation.run import evaluate
+from pykeen_mmkg.evaluation.evaluating import evaluate
 from pykeen_mmkg.io import write_json
 
 

@@ -5,7 +5,7 @@ from pykeen.datasets import Nations
 from pykeen.models import ComplEx
 
 from pykeen_mmkg.models.complex_n3 import ComplExN3
-from pykeen_mmkg.nn.sampled_softmax import SampledSoftmaxLoss
+from pykeen_mmkg.nn.losses import SampledSoftmaxLoss
 
 
 def test_scores_are_those_of_complex() -> None:

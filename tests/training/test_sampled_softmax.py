@@ -12,7 +12,7 @@ from pykeen.triples import CoreTriplesFactory
 from pykeen.utils import set_random_seed
 
 from pykeen_mmkg.errors import MultimodalError
-from pykeen_mmkg.nn.sampled_softmax import SampledSoftmaxLoss
+from pykeen_mmkg.nn.losses import SampledSoftmaxLoss
 from pykeen_mmkg.training.sampled_softmax import PooledInstances, SampledSoftmaxTrainingLoop
 
 ENTITIES, RELATIONS = 9, 2

@@ -15,9 +15,9 @@ from ..._compat import AbstractModel
 from ...errors import DataError, MultimodalError
 from ...indexing import bounded_slices
 from ...modalities import TEXTUAL, ModalitySources, labels_of
-from ...nn.zero_shot.evidence import EVIDENCE, PairEvidence, score_grid
+from ...nn.evidence.words import WordOverlap
 from ...nn.zero_shot.graph import EvidenceGraph, nearest_texts
-from ...nn.zero_shot.words import WordOverlap
+from ...nn.zero_shot.pair_evidence import EVIDENCE, PairEvidence, score_grid
 from ...query_scoring import QueryScoringMixin
 from ..loss import OwnLossMixin
 from .descriptions import DescribedRelationsMixin, centered

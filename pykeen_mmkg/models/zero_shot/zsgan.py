@@ -82,8 +82,7 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
         self.register_buffer("seen", seen_relations(triples_factory), persistent=False)
         self.pairs = PairLearner(
             triples_factory.mapped_triples,
-            num_entities=triples_factory.num_entities,
-            entity_dim=int(entity_representations.shape[0]),
+            (triples_factory.num_entities, int(entity_representations.shape[0])),
             seen=self.seen,
             text_dim=described.vectors.shape[-1],
             learner_kwargs=learner_kwargs,

@@ -10,9 +10,9 @@ from ...errors import MultimodalError
 from ..preprocessing import StandIns
 from .copying import Copying, Profile
 from .counts import Loops, Prior
+from .horn_rules import LinkRules, PathRules
 from .neighbours import nearest
 from .queries import DirectedTriples, Queries
-from .rules import LinkRules, PathRules
 from .words import WORDS, CommonWords
 
 __all__ = ["PARTS", "EvidenceScorer"]
@@ -74,7 +74,7 @@ class EvidenceScorer:
         :param copy_neighbours: how many nearest texts are copied from
         :param temperature: the temperature of copying, see :class:`~.copying.Copying`
         :param max_known: see :class:`~.copying.Profile`
-        :param rules: arguments of :class:`~.rules.PathRules`
+        :param rules: arguments of :class:`~.horn_rules.PathRules`
         :raises MultimodalError: if a part is unknown, or lacks the texts that it reads
         """
         lacking: tuple[str, ...] = () if vectors is not None else TEXT_PARTS

@@ -319,7 +319,7 @@ class WordEvidence(Evidence):
     def __init__(self, words: Any) -> None:
         """Initialize the module.
 
-        :param words: the overlap of words, see :class:`~pykeen_mmkg.nn.zero_shot.words.WordOverlap`
+        :param words: the overlap of words, see :class:`~pykeen_mmkg.nn.evidence.words.WordOverlap`
         """
         super().__init__()
         self.words = words

@@ -33,8 +33,7 @@ class PairLearner(SelfTrained):
     def __init__(
         self,
         triples: MappedTriples,
-        num_entities: int,
-        entity_dim: int,
+        entity_shape: tuple[int, int],
         seen: BoolTensor,
         text_dim: int,
         dim: int = 200,
@@ -53,8 +52,7 @@ class PairLearner(SelfTrained):
         """Initialize the learner.
 
         :param triples: shape: ``(n, 3)``; the training triples
-        :param num_entities: the number of entities
-        :param entity_dim: the dimension of the entities' vectors
+        :param entity_shape: the number of entities, and the dimension of their vectors
         :param seen: shape: ``(num_relations,)``; which relations have training triples
         :param text_dim: the dimension of texts
         :param dim: the dimension of pair and relation vectors
@@ -72,7 +70,7 @@ class PairLearner(SelfTrained):
         :param learner_kwargs: keyword arguments of :class:`~pykeen_mmkg.nn.zero_shot.generator.GenerativeLearner`
         """
         super().__init__()
-        self.extractor = PairExtractor(triples, num_entities, entity_dim, dim=dim, **(extractor_kwargs or {}))
+        self.extractor = PairExtractor(triples, *entity_shape, dim=dim, **(extractor_kwargs or {}))
         self.learner = GenerativeLearner(text_dim, dim, **(learner_kwargs or {}))
         self.learner.joint = False
         by_relation = Ragged.group(triples[:, 1], len(seen))

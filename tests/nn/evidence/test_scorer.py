@@ -7,7 +7,7 @@ import torch
 
 from pykeen_mmkg.errors import MultimodalError
 from pykeen_mmkg.nn.evidence.counts import Prior
-from pykeen_mmkg.nn.evidence.rules import LinkRules
+from pykeen_mmkg.nn.evidence.horn_rules import LinkRules
 from pykeen_mmkg.nn.evidence.scorer import PARTS, TEXT_PARTS, WORDS, EvidenceScorer
 
 from .graph import Graph, N, R

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from pykeen_mmkg.nn.evidence.words import WordOverlap
 from pykeen_mmkg.nn.zero_shot.graph import EvidenceGraph
 from pykeen_mmkg.nn.zero_shot.kinds import (
     Evidence,
@@ -22,7 +23,6 @@ from pykeen_mmkg.nn.zero_shot.kinds import (
     WordEvidence,
 )
 from pykeen_mmkg.nn.zero_shot.walks import Walks
-from pykeen_mmkg.nn.zero_shot.words import WordOverlap
 
 N, R, D, K = 6, 3, 4, 2
 triple = st.tuples(st.integers(0, N - 1), st.integers(0, R - 1), st.integers(0, N - 1))

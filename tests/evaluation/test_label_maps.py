@@ -8,7 +8,7 @@ from pykeen.models import DistMult
 from pykeen.pipeline import pipeline
 
 from pykeen_mmkg.errors import EvaluationError
-from pykeen_mmkg.evaluation.labels import find_labels, read_label_map
+from pykeen_mmkg.evaluation.label_maps import find_labels, read_label_map
 
 
 def test_maps_from_files_that_pykeen_saves(tmp_path):

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from pykeen_mmkg.errors import MultimodalError
-from pykeen_mmkg.nn.zero_shot.evidence import EVIDENCE, PairEvidence, score_grid
+from pykeen_mmkg.nn.evidence.words import WordOverlap
 from pykeen_mmkg.nn.zero_shot.graph import EvidenceGraph
-from pykeen_mmkg.nn.zero_shot.words import WordOverlap
+from pykeen_mmkg.nn.zero_shot.pair_evidence import EVIDENCE, PairEvidence, score_grid
 
 N, R, D = 7, 3, 5
 

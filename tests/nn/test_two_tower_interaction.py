@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pykeen_mmkg.nn.two_tower import TwoTowerInteraction
+from pykeen_mmkg.nn.two_tower_interaction import TwoTowerInteraction
 
 
 def _by_hand(interaction: TwoTowerInteraction, h, scale, code, t) -> float:

@@ -94,7 +94,7 @@ class PairEvidence(nn.Module):
         :param entities: shape: ``(num_entities, d)``; text vectors of unit length, zero where there is no text
         :param relations: shape: ``(num_relations, d)``; the same for relations
         :param words: a callable from heads and tails, shape ``(m,)`` each, to features of shape ``(m, 2)``, see
-            :class:`~pykeen_mmkg.nn.zero_shot.words.WordOverlap`
+            :class:`~pykeen_mmkg.nn.evidence.words.WordOverlap`
         :param evidence: which of :data:`EVIDENCE` to use
         :param num_weights: K, the number of weights that a relation gets for each kind of evidence
         :param rank: the dimension to which text vectors are projected

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pykeen_mmkg.nn.evidence.rules import LinkRules, PathRules, noisy_or
+from pykeen_mmkg.nn.evidence.horn_rules import LinkRules, PathRules, noisy_or
 
 from .graph import Graph, N, R
 

@@ -5,7 +5,7 @@ import math
 import torch
 from pykeen.losses import CrossEntropyLoss, loss_resolver
 
-from pykeen_mmkg.nn.sampled_softmax import SampledSoftmaxLoss
+from pykeen_mmkg.nn.losses import SampledSoftmaxLoss
 
 SCORES = torch.tensor([[1.0, -2.0, 0.5, 3.0], [0.0, 1.0, 2.0, -1.0]])
 ANSWER = torch.tensor([2, 0])

@@ -6,8 +6,8 @@ from pykeen.evaluation import RankBasedEvaluator
 from pykeen.models import DistMult
 
 from pykeen_mmkg.errors import EvaluationError
+from pykeen_mmkg.evaluation.evaluating import evaluate, make_evaluator
 from pykeen_mmkg.evaluation.protocols import StandardEvaluator
-from pykeen_mmkg.evaluation.run import evaluate, make_evaluator
 
 
 @pytest.fixture(scope="module")
