@@ -38,15 +38,15 @@ EQUIVALENT = pathlib.Path(__file__).with_name("mutants_equivalent.json")
 #: module -> the test modules that have to notice its mutants
 TESTS: dict[str, list[str]] = {
     "nn/kernels": ["nn/test_kernels.py"],
-    "nn/fusion/abstract": ["nn/test_fusion.py"],
-    "nn/fusion/fixed": ["nn/test_fusion.py"],
-    "nn/fusion/learned": ["nn/test_fusion.py"],
+    "nn/fusion/abstract": ["nn/fusion/test_abstract.py"],
+    "nn/fusion/fixed": ["nn/fusion/test_fixed.py", "nn/fusion/test_abstract.py"],
+    "nn/fusion/learned": ["nn/fusion/test_learned.py", "nn/fusion/test_abstract.py"],
     "nn/zero_shot/generator": ["nn/zero_shot/test_generator.py"],
     "nn/zero_shot/pair_evidence": ["nn/zero_shot/test_pair_evidence.py"],
     "nn/zero_shot/kinds": ["nn/zero_shot/test_kinds.py", "nn/zero_shot/test_pair_evidence.py"],
     "nn/zero_shot/running_norm": ["nn/zero_shot/test_running_norm.py"],
     "evaluation/protocols": ["evaluation/test_protocols.py", "evaluation/test_candidates.py"],
-    "evaluation/evaluator": ["evaluation/test_protocols.py"],
+    "evaluation/evaluator": ["evaluation/test_evaluator.py", "evaluation/test_protocols.py"],
     "evaluation/ranking": ["evaluation/test_ranking.py", "evaluation/test_protocols.py"],
     "evaluation/candidates": ["evaluation/test_candidates.py", "evaluation/test_protocols.py"],
 }

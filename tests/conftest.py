@@ -6,11 +6,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import numpy
 import pytest
 import torch
 from PIL import Image
+from pykeen.datasets import Nations
+from pykeen.triples import TriplesFactory
 
+from pykeen_mmkg.datasets.labels import labels_in_order
 from pykeen_mmkg.features import FeatureStore
+from pykeen_mmkg.models.zero_shot.zsgan import ZSGAN
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -50,6 +55,36 @@ def pykeen_command() -> Callable[..., str]:
         return process.stdout
 
     return run
+
+
+ROWS = [("x:city:a", "in", "x:land:b"), ("x:city:c", "in", "x:land:d"), ("x:city:a", "near", "x:city:c")]
+
+
+@pytest.fixture()
+def typed() -> TriplesFactory:
+    """Cities, lands, and a river that takes no part."""
+    ids = {label: i for i, label in enumerate(["x:city:a", "x:land:b", "x:city:c", "x:land:d", "x:river:e"])}
+    return TriplesFactory.from_labeled_triples(numpy.array(ROWS, dtype=str), entity_to_id=ids)
+
+
+@pytest.fixture(scope="session")
+def make_zsgan() -> Callable[..., ZSGAN]:
+    """Return a function that makes a small model on Nations; its arguments are those of its pair learner."""
+
+    def make(**options: object) -> ZSGAN:
+        factory = Nations().training
+        labels = labels_in_order(factory.relation_to_id)
+        vectors = torch.randn(len(labels), 6, generator=torch.Generator().manual_seed(0))
+        store = FeatureStore.from_tensors(labels, vectors, modality="textual")
+        return ZSGAN(
+            triples_factory=factory,
+            sources={"features": {"relation_textual": store}},
+            embedding_dim=5,
+            random_seed=0,
+            pair_kwargs={"dim": 4, **options},
+        )
+
+    return make
 
 
 ENTITIES, RELATIONS, UNSEEN = 24, 3, 2

@@ -53,27 +53,11 @@ ELSEWHERE = {
     "models.zero_shot.devise": "models/zero_shot/test_zsgan.py",
     "models.zero_shot.textonly": "models/zero_shot/test_relevidence.py",
     # one set of cases for all kinds, through the common entrance
-    "audit.modality_checks": "audit/test_checks.py",
-    "audit.report": "audit/test_checks.py",
-    "audit.triple_checks": "audit/test_checks.py",
     "datasets.rebuilding": "datasets/test_folder.py",
-    "encoders.shared_space": "encoders/test_huggingface.py",
-    "encoders.pair": "encoders/test_huggingface.py",
-    "encoders.towers": "encoders/test_huggingface.py",
-    "evaluation.evaluator": "evaluation/test_protocols.py",
     "models.zero_shot.descriptions": "models/zero_shot/test_relevidence.py",
     "models.zero_shot.mre": "conformance_cases/case_described.py",
-    "nn.fusion.abstract": "nn/test_fusion.py",
-    "nn.fusion.fixed": "nn/test_fusion.py",
-    "nn.fusion.learned": "nn/test_fusion.py",
-    "nn.zero_shot.pair_learner": "models/zero_shot/test_zsgan.py",
-    "nn.zero_shot.walks": "nn/zero_shot/test_pair_evidence.py",
     "runs.card": "runs/test_run.py",
     "runs.sources": "runs/test_run.py",
-    "study.cells": "study/test_study.py",
-    "study.configuration": "study/test_study.py",
-    "training.episodic": "training/test_loops.py",
-    "training.twophase": "training/test_loops.py",
 }
 
 

@@ -26,14 +26,22 @@ ALIGNED = {
     "blip": BLIPEncoder,
     "dual": DualEncoder,
 }
+
+
 TEXTS = {"bert": TextEncoder, "roberta": TextEncoder}
+
+
 VISION = {
     "vit": VisionEncoder,
     "dinov2": VisionEncoder,
     "dinov2_with_registers": VisionEncoder,
     "resnet": VisionEncoder,
 }
+
+
 DIMS = {"clip": 10, "siglip": 20, "siglip2": 20, "blip": 14, "dual": 11, "bert": 16, "roberta": 16, "vit": 20}
+
+
 #: room for tokens: RoBERTa's positions begin after the padding token's number
 CONTEXT = {"roberta": 11}
 
@@ -99,36 +107,6 @@ def test_images_are_those_of_the_model(kind, tiny, pictures):
     assert torch.pdist(vectors).min() > 1e-3
 
 
-def test_blip_gives_the_similarity_of_its_retrieval_head(tiny, pictures, texts):
-    """The cosines are the scores that the model's own forward pass gives for retrieval."""
-    folder = tiny("blip")
-    encoder = make_encoder(folder, {"normalize": True})
-    cosines = encoder.encode_images(pictures) @ encoder.encode_texts(texts).T
-    model = transformers.BlipForImageTextRetrieval.from_pretrained(folder).eval()
-    pixels = encoder.prepare_images(pictures)
-    with torch.no_grad():
-        scores = model(**encoder.prepare_texts(texts), **pixels, use_itm_head=False).itm_score
-    torch.testing.assert_close(cosines, scores, rtol=1e-4, atol=1e-5)
-
-
-def test_clip_gives_the_similarity_of_its_forward_pass(tiny, pictures, texts):
-    """The cosines are the logits of the model's own forward pass, up to its scale."""
-    folder = tiny("clip")
-    encoder = make_encoder(folder, {"normalize": True})
-    cosines = encoder.encode_images(pictures) @ encoder.encode_texts(texts).T
-    model = transformers.CLIPModel.from_pretrained(folder).eval()
-    with torch.no_grad():
-        output = model(**encoder.prepare_texts(texts), **encoder.prepare_images(pictures))
-    torch.testing.assert_close(cosines * model.logit_scale.exp(), output.logits_per_image, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", ["clip", "siglip", "siglip2", "blip", "dual"])
-def test_each_tower_alone(kind, tiny, pictures, texts):
-    """Texts do not need images, nor images texts."""
-    assert make_encoder(tiny(kind)).encode_texts(texts[:1]).shape[0] == 1
-    assert make_encoder(tiny(kind)).encode_images(pictures[:1]).shape[0] == 1
-
-
 @pytest.mark.parametrize("kind", ["clip", "dual", "bert"])
 def test_normalize(kind, tiny, texts):
     """Vectors keep their length unless asked for unit length."""
@@ -136,53 +114,6 @@ def test_normalize(kind, tiny, texts):
     unit = make_encoder(tiny(kind), {"normalize": True}).encode_texts(texts)
     torch.testing.assert_close(plain / plain.norm(dim=-1, keepdim=True), unit)
     assert (plain.norm(dim=-1) - 1).abs().max() > 0.1
-
-
-def test_text_poolings(tiny, texts):
-    """Mean, first token and pooler are what they say, padding left out."""
-    folder = tiny("bert")
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-    for text in texts:
-        with torch.no_grad():
-            output = model(**tokenizer([text], truncation=True, max_length=12, return_tensors="pt"))
-        for pooling, expected in (
-            ("mean", output.last_hidden_state[0].mean(dim=0)),
-            ("cls", output.last_hidden_state[0, 0]),
-            ("pooler", output.pooler_output[0]),
-        ):
-            encoder = make_encoder(folder, {"pooling": pooling})
-            vector = encoder.encode_texts([text, *texts])[0]
-            torch.testing.assert_close(vector, expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(("kind", "prefix"), [("vit", 1), ("dinov2", 1), ("dinov2_with_registers", 4)])
-def test_vision_mean_leaves_out_special_tokens(kind, prefix, tiny, pictures):
-    """The mean is over the 16 patches of 8 x 8 pixels."""
-    encoder = make_encoder(tiny(kind), {"pooling": "mean"})
-    model = AutoModel.from_pretrained(tiny(kind)).eval()
-    with torch.no_grad():
-        hidden = model(**encoder.prepare_images(pictures)).last_hidden_state
-    assert hidden.shape[1] == prefix + 16
-    torch.testing.assert_close(encoder.encode_images(pictures), hidden[:, prefix:].mean(dim=1), rtol=1e-4, atol=1e-5)
-
-
-def test_default_pooling(save_tiny, tmp_path):
-    """The folder's own settings decide, then MiniLM means the mean, else it is the first token."""
-    folder = save_tiny("bert", tmp_path / "bert")
-    assert make_encoder(folder).pooling == "cls"
-    folder.joinpath("modules.json").write_text("[]")
-    assert make_encoder(folder).pooling == "mean"
-    folder.joinpath("1_Pooling").mkdir()
-    settings = folder / "1_Pooling" / "config.json"
-    settings.write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
-    assert make_encoder(folder).pooling == "cls"
-    settings.write_text(json.dumps({"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}))
-    assert make_encoder(folder).pooling == "mean"
-    settings.write_text(json.dumps({"pooling_mode_max_tokens": True}))
-    with pytest.raises(EncoderError, match="1_Pooling.*pooling='mean'"):
-        _ = make_encoder(folder).pooling
-    assert make_encoder(folder, {"pooling": "cls"}).pooling == "cls"
-    assert make_encoder(save_tiny("bert", tmp_path / "my-MiniLM-L6")).pooling == "mean"
 
 
 def test_token_lengths(tiny, texts):
@@ -338,25 +269,6 @@ def test_random_weights_are_refused(save_tiny, tmp_path):
     save_file(state, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(EncoderError, match="text_projection.*random"):
         make_encoder(folder).encode_texts(["cat"])
-
-
-def test_captioning_blip_is_refused(tmp_path, tiny, save_tiny):
-    """BLIP for captions has no retrieval heads."""
-    folder = save_tiny("blip", tmp_path / "blip")
-    model = transformers.BlipForConditionalGeneration(transformers.BlipConfig.from_pretrained(folder))
-    model.save_pretrained(folder)
-    with pytest.raises(EncoderError, match="blip-itm-base-coco"):
-        make_encoder(folder).encode_texts(["cat"])
-
-
-def test_a_missing_pooler_matters_only_where_it_is_used(save_tiny, tmp_path, pictures):
-    """ViT for classification has no pooler; its class token serves."""
-    folder = save_tiny("vit", tmp_path / "vit")
-    model = AutoModel.from_pretrained(folder, add_pooling_layer=False)
-    model.save_pretrained(folder)
-    assert make_encoder(folder).encode_images(pictures).shape == (5, 20)
-    with pytest.raises(EncoderError, match="pooler"):
-        make_encoder(folder, {"pooling": "pooler"}).encode_images(pictures)
 
 
 def test_wrong_modality(tiny, pictures):

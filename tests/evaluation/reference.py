@@ -65,3 +65,19 @@ def slow_rank(table, triple, side, known, candidates=None):
         better += score > own
         equal += score == own
     return better + 1, better + equal + 1, options
+
+
+LONG = torch.long
+
+
+def evaluate_table(evaluator, table, test, train, **kwargs):
+    model = TableModel(table, obeys_ids=kwargs.pop("obeys_ids", True))
+    evaluator.metrics = evaluator.metrics[:1]  # only the ranks are looked at
+    result = evaluator.evaluate(
+        model,
+        torch.tensor(test, dtype=LONG),
+        additional_filter_triples=[torch.tensor(train, dtype=LONG).view(-1, 3)],
+        use_tqdm=False,
+        **kwargs,
+    )
+    return result, model

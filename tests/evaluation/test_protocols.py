@@ -6,13 +6,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pykeen.datasets import Nations
-from pykeen.evaluation import RankBasedEvaluator, evaluator_resolver
-from pykeen.hpo import hpo_pipeline
-from pykeen.models import DistMult
-from pykeen.pipeline import pipeline
 
-from pykeen_mmkg.errors import DataError, EvaluationError, MultimodalError, ScoreError
+from pykeen_mmkg.errors import DataError, EvaluationError, MultimodalError
 from pykeen_mmkg.evaluation.protocols import (
     RelationPoolEvaluator,
     StandardEvaluator,
@@ -20,9 +15,7 @@ from pykeen_mmkg.evaluation.protocols import (
     ZSLCandidatesEvaluator,
 )
 
-from .reference import TableModel, slow_rank
-
-LONG = torch.long
+from .reference import evaluate_table, slow_rank
 
 
 @st.composite
@@ -43,19 +36,6 @@ def graphs(draw):
     return table, test, train
 
 
-def _evaluate(evaluator, table, test, train, **kwargs):
-    model = TableModel(table, obeys_ids=kwargs.pop("obeys_ids", True))
-    evaluator.metrics = evaluator.metrics[:1]  # only the ranks are looked at
-    result = evaluator.evaluate(
-        model,
-        torch.tensor(test, dtype=LONG),
-        additional_filter_triples=[torch.tensor(train, dtype=LONG).view(-1, 3)],
-        use_tqdm=False,
-        **kwargs,
-    )
-    return result, model
-
-
 def _check(ranks, expected):
     rows = list(zip(ranks.optimistic, ranks.pessimistic, ranks.num_candidates, strict=True))
     assert rows == [expected(tuple(t), s) for t, s in zip(ranks.triples.tolist(), ranks.side, strict=True)]
@@ -66,7 +46,7 @@ def _check(ranks, expected):
 def test_standard_ranks_equal_the_loop(graph, batch_size):
     table, test, train = graph
     known = set(test) | set(train)
-    result, _ = _evaluate(StandardEvaluator(), table, test, train, batch_size=batch_size)
+    result, _ = evaluate_table(StandardEvaluator(), table, test, train, batch_size=batch_size)
     assert len(result.ranks) == 2 * len(test)
     assert [tuple(t) for t in result.ranks.triples.tolist()] == test * 2
     _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, known))
@@ -76,7 +56,7 @@ def test_standard_ranks_equal_the_loop(graph, batch_size):
 @settings(deadline=None)
 def test_unfiltered_ranks_equal_the_loop(graph):
     table, test, train = graph
-    result, _ = _evaluate(StandardEvaluator(filtered=False), table, test, train)
+    result, _ = evaluate_table(StandardEvaluator(filtered=False), table, test, train)
     _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, set()))
     assert result.protocol == "standard (unfiltered)"
 
@@ -87,7 +67,7 @@ def test_author_filter_also_drops_swapped_triples(graph):
     table, test, train = graph
     true = set(test) | set(train)
     known = true | {(t, r, h) for h, r, t in true}
-    result, _ = _evaluate(VLKGEAuthorEvaluator(), table, test, train)
+    result, _ = evaluate_table(VLKGEAuthorEvaluator(), table, test, train)
     _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, known))
 
 
@@ -111,7 +91,7 @@ def test_candidate_ranks_equal_the_loop(graph, data, full, obeys_ids, batch_size
             given = given[triple[0] if side == "tail" else triple[2]]
         return slow_rank(table, triple, side, known, set(given))
 
-    result, model = _evaluate(evaluator, table, test, train, obeys_ids=obeys_ids, batch_size=batch_size)
+    result, model = evaluate_table(evaluator, table, test, train, obeys_ids=obeys_ids, batch_size=batch_size)
     _check(result.ranks, expected)
     if full:
         _check(result.beside["standard"].ranks, lambda triple, side: slow_rank(table, triple, side, known))
@@ -135,7 +115,7 @@ def test_relation_pool_ranks_equal_the_loop(graph, merged, data):
         pool = {(t if side == "tail" else h) for h, r, t in source if r == triple[1]}
         return slow_rank(table, triple, side, left_out, pool)
 
-    result, _ = _evaluate(evaluator, table, test, train)
+    result, _ = evaluate_table(evaluator, table, test, train)
     _check(result.ranks, expected)
 
 
@@ -149,7 +129,7 @@ def test_restricted_entities_among_candidates(graph, data, full):
     lists = {r: data.draw(st.lists(entity, min_size=1, unique=True)) for r in range(table.shape[1])}
     evaluator = ZSLCandidatesEvaluator(candidates=lists, head_candidates=lists, ids=True, full_ranking=full)
     known = set(test) | set(train)
-    result, _ = _evaluate(evaluator, table, test, train, restrict_entities_to=sorted(entities))
+    result, _ = evaluate_table(evaluator, table, test, train, restrict_entities_to=sorted(entities))
     _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, known, entities & set(lists[triple[1]])))
 
 
@@ -165,7 +145,7 @@ def test_restricted_entities_among_candidates_only(graph, data):
         for relation in range(table.shape[1])
     }
     evaluator = ZSLCandidatesEvaluator(candidates=lists, ids=True)
-    result, _ = _evaluate(evaluator, table, test, train, restrict_entities_to=entities)
+    result, _ = evaluate_table(evaluator, table, test, train, restrict_entities_to=entities)
     known = set(test) | set(train)
     _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, known, set(lists[triple[1]]) & entities))
 
@@ -181,92 +161,21 @@ def test_restricted_entities_and_excluded_relations(graph, data):
     known = set(test) | set(train)
     if not kept:
         with pytest.raises(EvaluationError, match="no triple"):
-            _evaluate(evaluator, table, test, train, restrict_entities_to=sorted(entities))
+            evaluate_table(evaluator, table, test, train, restrict_entities_to=sorted(entities))
         return
-    result, _ = _evaluate(evaluator, table, test, train, restrict_entities_to=sorted(entities))
+    result, _ = evaluate_table(evaluator, table, test, train, restrict_entities_to=sorted(entities))
     assert [tuple(t) for t in result.ranks.triples.tolist()] == kept * 2
     _check(result.ranks, lambda triple, side: slow_rank(table, triple, side, known, entities))
 
 
-@pytest.fixture(scope="module")
-def nations():
-    dataset = Nations()
-    model = DistMult(triples_factory=dataset.training, embedding_dim=8, random_seed=0)
-    filters = [dataset.training.mapped_triples, dataset.validation.mapped_triples]
-    return dataset, model, {"additional_filter_triples": filters, "use_tqdm": False}
-
-
-def test_all_metrics_equal_those_of_pykeen(nations):
-    dataset, model, kwargs = nations
-    expected = RankBasedEvaluator().evaluate(model, dataset.testing.mapped_triples, **kwargs).to_flat_dict()
-    result = StandardEvaluator().evaluate(model, dataset.testing.mapped_triples, **kwargs)
-    assert result.to_flat_dict() == pytest.approx(dict(expected), nan_ok=True)
-    assert result.get_metric("mrr") == pytest.approx((1 / result.ranks.realistic).mean())
-    assert result.to_dict()["protocol"] == {"standard": 402}
-
-
-def test_bootstrap_of_pykeen_works(nations):
-    dataset, model, kwargs = nations
-    evaluator = StandardEvaluator(clear_on_finalize=False)
-    result = evaluator.evaluate(model, dataset.testing.mapped_triples, **kwargs)
-    interval = evaluator.finalize_with_confidence(n_boot=3, estimator="mean")[
-        "both.realistic.inverse_harmonic_mean_rank"
-    ]
-    assert interval[0] == pytest.approx(result.get_metric("mrr"), abs=0.1)
-    again = evaluator.evaluate(model, dataset.testing.mapped_triples, **kwargs)
-    assert len(again.ranks) == len(result.ranks)
-
-
 def test_only_candidates_are_scored(nations):
     table = torch.rand(30, 1, 30)
-    result, model = _evaluate(
+    result, model = evaluate_table(
         ZSLCandidatesEvaluator(candidates={0: [1, 2, 3]}, ids=True), table, [(5, 0, 7)], [(5, 0, 1)]
     )
     assert model.asked == [4]
     assert result.ranks.num_candidates.tolist() == [3]
     assert set(result.ranks.side) == {"tail"}
-
-
-@pytest.mark.parametrize("name", ["standard", "vlkge-author", "zsl-candidates", "relation-pool"])
-def test_each_protocol_runs_in_pipeline_with_early_stopping(name, tmp_path):
-    dataset = Nations()
-    labels = list(dataset.entity_to_id)
-    path = tmp_path / "candidates.json"
-    path.write_text(json.dumps({relation: labels[: 3 + i % 9] for i, relation in enumerate(dataset.relation_to_id)}))
-    kwargs = {"zsl-candidates": {"candidates": str(path), "dataset": "nations", "full_ranking": True}}.get(name, {})
-    kwargs = json.loads(json.dumps(kwargs))
-    result = pipeline(
-        dataset="nations",
-        model="distmult",
-        model_kwargs={"embedding_dim": 4},
-        training_kwargs={"num_epochs": 2, "use_tqdm": False},
-        evaluator=name,
-        evaluator_kwargs=kwargs,
-        stopper="early",
-        stopper_kwargs={"frequency": 1, "metric": "mrr"},
-        random_seed=0,
-    )
-    assert result.metric_results.protocol == name
-    assert evaluator_resolver.lookup(name).protocol == name
-    assert 0 < result.get_metric("mrr") <= 1
-    result.save_to_directory(tmp_path / "run")
-    saved = json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]
-    assert list(saved["protocol"]) == [name]
-    assert ("beside" in saved) == (name == "zsl-candidates")
-
-
-def test_protocol_in_hpo():
-    result = hpo_pipeline(
-        n_trials=1,
-        dataset="nations",
-        model="distmult",
-        training_kwargs={"num_epochs": 1, "use_tqdm": False},
-        evaluator="relation-pool",
-    )
-    assert 0 < result.study.best_value <= 1
-
-
-# bad input
 
 
 def _message(error):
@@ -275,9 +184,9 @@ def _message(error):
 
 def test_missing_list_is_an_error():
     with pytest.raises(EvaluationError, match="no candidate list for the relation with id 1"):
-        _evaluate(ZSLCandidatesEvaluator(candidates={0: [1]}, ids=True), torch.rand(3, 2, 3), [(0, 1, 2)], [])
+        evaluate_table(ZSLCandidatesEvaluator(candidates={0: [1]}, ids=True), torch.rand(3, 2, 3), [(0, 1, 2)], [])
     with pytest.raises(EvaluationError, match="no candidate list.*entity with id 2"):
-        _evaluate(ZSLCandidatesEvaluator(candidates={0: {1: [1]}}, ids=True), torch.rand(3, 1, 3), [(2, 0, 2)], [])
+        evaluate_table(ZSLCandidatesEvaluator(candidates={0: {1: [1]}}, ids=True), torch.rand(3, 1, 3), [(2, 0, 2)], [])
 
 
 def test_empty_list_and_foreign_candidates_are_errors(nations):
@@ -311,21 +220,6 @@ def test_messages_name_the_file_of_the_lists(nations, tmp_path):
         )
 
 
-def test_labels_are_needed_and_must_fit(nations):
-    dataset, model, kwargs = nations
-    lists = {relation: ["usa", "uk"] for relation in dataset.relation_to_id}
-    with pytest.raises(EvaluationError, match="`dataset`"):
-        ZSLCandidatesEvaluator(candidates=lists).evaluate(model, dataset.testing.mapped_triples, **kwargs)
-    with pytest.raises(EvaluationError, match="another dataset"):
-        ZSLCandidatesEvaluator(candidates=lists, dataset="kinships").evaluate(
-            model, dataset.testing.mapped_triples, **kwargs
-        )
-    result = ZSLCandidatesEvaluator(
-        candidates=lists, entity_to_id=dataset.entity_to_id, relation_to_id=dataset.relation_to_id
-    ).evaluate(model, dataset.testing.mapped_triples, **kwargs)
-    assert result.ranks.num_candidates.max() <= 3
-
-
 @pytest.mark.parametrize(
     ("cls", "kwargs", "message"),
     [
@@ -347,17 +241,6 @@ def test_other_side_is_an_error(nations):
     dataset, model, kwargs = nations
     with pytest.raises(EvaluationError, match="tail"):
         RelationPoolEvaluator().evaluate(model, dataset.testing.mapped_triples, targets=["head"], **kwargs)
-
-
-def test_nan_scores_are_an_error():
-    table = torch.rand(4, 1, 4)
-    table[2, 0, 3] = float("nan")
-    with pytest.raises(ScoreError, match=r"\(2, 0, \?\)"):
-        _evaluate(StandardEvaluator(), table, [(0, 0, 1), (2, 0, 1)], [])
-    with pytest.raises(ScoreError, match=r"\(\?, 0, 3\)"):
-        _evaluate(StandardEvaluator(targets=["head"]), table, [(0, 0, 1), (2, 0, 3)], [])
-    table[2, 0, 3], table[1, 0, 1] = float("inf"), -float("inf")
-    assert len(_evaluate(StandardEvaluator(), table, [(2, 0, 1), (1, 0, 2)], [])[0].ranks) == 4
 
 
 def test_known_true_file_filters(tmp_path, nations):
@@ -395,13 +278,3 @@ def test_pools_come_from_all_files(tmp_path, nations):
             pool_triples=[tmp_path / name for name in files], dataset=dataset, filtered=False
         )
         assert evaluator.evaluate(model, triple, **kwargs).ranks.num_candidates.tolist() == [expected]
-
-
-def test_an_answer_competes_with_the_score_that_it_is_said_to_have():
-    # PyKEEN's own test of evaluators hands over scores in which the answer has another score than `true_scores` says
-    evaluator = ZSLCandidatesEvaluator(candidates={0: [0, 1]}, ids=True)
-    evaluator.process_scores_(
-        torch.tensor([[0, 0, 2]]), "tail", torch.tensor([[0.0, 1.0, 2.0]]), true_scores=torch.tensor([[5.0]])
-    )
-    assert evaluator.ranks["tail", "optimistic"][0].tolist() == [1]
-    assert evaluator.ranks["tail", "pessimistic"][0].tolist() == [1]

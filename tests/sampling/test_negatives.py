@@ -7,9 +7,12 @@ import torch
 from pykeen.datasets import Kinships
 from pykeen.pipeline import pipeline
 from pykeen.sampling import negative_sampler_resolver
+from pykeen.triples import TriplesFactory
 
+from pykeen_mmkg.datasets import entity_types, type_pools
 from pykeen_mmkg.errors import DataError
-from pykeen_mmkg.sampling.negatives import DistinctNegativeSampler
+from pykeen_mmkg.sampling.filterer import KnownTriplesFilterer
+from pykeen_mmkg.sampling.negatives import DistinctNegativeSampler, PoolNegativeSampler, SharedTailNegativeSampler
 
 #: entity 0 has the answers 1 to 3 with relation 0, of eight entities
 TRIPLES = torch.tensor([[0, 0, 1], [0, 0, 2], [0, 0, 3], [4, 1, 5]])
@@ -99,3 +102,45 @@ def test_by_name() -> None:
         random_seed=0,
     )
     assert len(result.losses) == 1
+
+
+def test_pool_sampler(typed: TriplesFactory) -> None:
+    """Only tails are replaced, by members of the pool, and every member comes up."""
+    pools = type_pools(typed.mapped_triples, entity_types(typed.entity_to_id))
+    sampler = PoolNegativeSampler(
+        pools=pools, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, num_negs_per_pos=50
+    )
+    negatives = sampler.corrupt_batch(typed.mapped_triples)
+    assert negatives.shape == (3, 50, 3)
+    for row, triple in zip(negatives, typed.mapped_triples, strict=True):
+        assert (row[:, :2] == triple[:2]).all()
+        assert set(row[:, 2].tolist()) == set(pools[int(triple[1])].tolist())
+    # by default, the tails that the relation has in training
+    sampler = PoolNegativeSampler(
+        mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, num_negs_per_pos=50
+    )
+    for row, triple in zip(sampler.corrupt_batch(typed.mapped_triples), typed.mapped_triples, strict=True):
+        known = typed.mapped_triples[typed.mapped_triples[:, 1] == triple[1], 2]
+        assert set(row[:, 2].tolist()) == set(known.tolist())
+    with pytest.raises(DataError, match="no entity to draw"):
+        PoolNegativeSampler(pools={0: pools[0]}, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2)
+
+
+def test_shared_tails(typed: TriplesFactory) -> None:
+    """All triples of a batch get the same tails, all of which come up; known answers are masked."""
+    shared = dict(mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, filterer=KnownTriplesFilterer)
+    sampler = SharedTailNegativeSampler(**shared, num_negs_per_pos=2)
+    drawn = set()
+    known = set(map(tuple, typed.mapped_triples.tolist()))
+    for _ in range(50):
+        negatives, mask = sampler.sample(typed.mapped_triples)
+        tails = negatives[0, :, 2].tolist()
+        assert tails == sorted(set(tails)) and {1, 3, 2} <= set(tails) and len(tails) <= 5
+        drawn |= set(tails)
+        for row, kept, triple in zip(negatives, mask, typed.mapped_triples, strict=True):
+            assert (row[:, :2] == triple[:2]).all() and row[:, 2].tolist() == tails
+            assert kept.tolist() == [tuple(x) not in known for x in row.tolist()]
+    assert drawn == set(range(5))
+    # a triple's own tail is no negative of it, filterer or none
+    negatives, mask = SharedTailNegativeSampler(**{**shared, "filterer": None}).sample(typed.mapped_triples)
+    assert ((negatives[..., 2] != typed.mapped_triples[:, 2, None]) == mask).all()

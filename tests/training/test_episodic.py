@@ -1,4 +1,4 @@
-"""The loops for unseen relations."""
+"""The episodic loop."""
 
 import numpy
 import pytest
@@ -8,63 +8,8 @@ from pykeen.pipeline import pipeline
 from pykeen.training import SLCWATrainingLoop
 from pykeen.triples import TriplesFactory
 
-from pykeen_mmkg.datasets import entity_types, type_pools
-from pykeen_mmkg.errors import DataError, MultimodalError
-from pykeen_mmkg.sampling.filterer import KnownTriplesFilterer
-from pykeen_mmkg.sampling.negatives import PoolNegativeSampler, SharedTailNegativeSampler
+from pykeen_mmkg.errors import MultimodalError
 from pykeen_mmkg.training.episodic import EpisodicTrainingLoop, RelationBalancedInstances
-from pykeen_mmkg.training.twophase import TwoPhaseTrainingLoop
-
-ROWS = [("x:city:a", "in", "x:land:b"), ("x:city:c", "in", "x:land:d"), ("x:city:a", "near", "x:city:c")]
-
-
-@pytest.fixture()
-def typed() -> TriplesFactory:
-    """Cities, lands, and a river that takes no part."""
-    ids = {label: i for i, label in enumerate(["x:city:a", "x:land:b", "x:city:c", "x:land:d", "x:river:e"])}
-    return TriplesFactory.from_labeled_triples(numpy.array(ROWS, dtype=str), entity_to_id=ids)
-
-
-def test_pool_sampler(typed: TriplesFactory) -> None:
-    """Only tails are replaced, by members of the pool, and every member comes up."""
-    pools = type_pools(typed.mapped_triples, entity_types(typed.entity_to_id))
-    sampler = PoolNegativeSampler(
-        pools=pools, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, num_negs_per_pos=50
-    )
-    negatives = sampler.corrupt_batch(typed.mapped_triples)
-    assert negatives.shape == (3, 50, 3)
-    for row, triple in zip(negatives, typed.mapped_triples, strict=True):
-        assert (row[:, :2] == triple[:2]).all()
-        assert set(row[:, 2].tolist()) == set(pools[int(triple[1])].tolist())
-    # by default, the tails that the relation has in training
-    sampler = PoolNegativeSampler(
-        mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, num_negs_per_pos=50
-    )
-    for row, triple in zip(sampler.corrupt_batch(typed.mapped_triples), typed.mapped_triples, strict=True):
-        known = typed.mapped_triples[typed.mapped_triples[:, 1] == triple[1], 2]
-        assert set(row[:, 2].tolist()) == set(known.tolist())
-    with pytest.raises(DataError, match="no entity to draw"):
-        PoolNegativeSampler(pools={0: pools[0]}, mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2)
-
-
-def test_shared_tails(typed: TriplesFactory) -> None:
-    """All triples of a batch get the same tails, all of which come up; known answers are masked."""
-    shared = dict(mapped_triples=typed.mapped_triples, num_entities=5, num_relations=2, filterer=KnownTriplesFilterer)
-    sampler = SharedTailNegativeSampler(**shared, num_negs_per_pos=2)
-    drawn = set()
-    known = set(map(tuple, typed.mapped_triples.tolist()))
-    for _ in range(50):
-        negatives, mask = sampler.sample(typed.mapped_triples)
-        tails = negatives[0, :, 2].tolist()
-        assert tails == sorted(set(tails)) and {1, 3, 2} <= set(tails) and len(tails) <= 5
-        drawn |= set(tails)
-        for row, kept, triple in zip(negatives, mask, typed.mapped_triples, strict=True):
-            assert (row[:, :2] == triple[:2]).all() and row[:, 2].tolist() == tails
-            assert kept.tolist() == [tuple(x) not in known for x in row.tolist()]
-    assert drawn == set(range(5))
-    # a triple's own tail is no negative of it, filterer or none
-    negatives, mask = SharedTailNegativeSampler(**{**shared, "filterer": None}).sample(typed.mapped_triples)
-    assert ((negatives[..., 2] != typed.mapped_triples[:, 2, None]) == mask).all()
 
 
 @pytest.mark.parametrize("loss", ["infonce", "softplus", "marginranking"])
@@ -148,10 +93,3 @@ def test_episodic_loop_trains_any_model(typed: TriplesFactory) -> None:
         EpisodicTrainingLoop(model=model, triples_factory=typed, negatives="some")
     with pytest.raises(MultimodalError, match="draws its batches itself"):
         loop.train(typed, num_epochs=1, batch_size=4, sampler="schlichtkrull", use_tqdm=False)
-
-
-def test_second_phase_needs_a_generator(typed: TriplesFactory) -> None:
-    """A model without one is an error."""
-    model = DistMult(triples_factory=typed, embedding_dim=4, random_seed=0)
-    with pytest.raises(MultimodalError, match="no generator"):
-        TwoPhaseTrainingLoop(model=model, triples_factory=typed)

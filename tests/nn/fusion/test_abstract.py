@@ -1,4 +1,4 @@
-"""Each fusion against a loop over items and modalities."""
+"""Each fusion against a loop over items and modalities, and what all have in common."""
 
 import math
 
@@ -24,20 +24,7 @@ from pykeen_mmkg.nn.fusion import (
     masked_softmax,
 )
 
-NAMES = ["structural", "visual", "textual", "audio"]
-KINDS = ["average", "dense", "masked", "sum", "concat", "weighted", "asymmetric", "dense weights", "gated", "attention"]
-
-
-def build(kind: str, names: list[str], dim: int) -> Fusion:
-    """Make a fusion whose weights are all random, also those that start at zero."""
-    if kind in {"dense", "masked"}:
-        return AverageFusion(names, dim, form=kind)
-    torch.manual_seed(0)
-    form = {"asymmetric": {"form": "asymmetric"}, "dense weights": {"form": "dense"}}.get(kind)
-    fusion = make_fusion("weighted" if form else kind, form, modalities=names, dim=dim)
-    for parameter in fusion.parameters():
-        torch.nn.init.normal_(parameter)
-    return fusion
+from .cases import KINDS, NAMES, build
 
 
 def softmax(scores: dict[int, float]) -> dict[int, float]:
@@ -152,39 +139,6 @@ def test_shapes(kind: str, prefix: tuple[int, ...]) -> None:
     torch.testing.assert_close(fused.view(-1, fusion.output_dim), flat)
 
 
-@pytest.mark.parametrize("kind", ["weighted", "gated", "attention"])
-def test_learned_fusions_start_as_the_mean_and_learn(kind: str) -> None:
-    torch.manual_seed(0)
-    fusion = make_fusion(kind, None, modalities=NAMES, dim=5)
-    xs, mask = [torch.randn(20, 5) for _ in NAMES], torch.rand(20, 4) < 0.6
-    torch.testing.assert_close(fusion(xs, mask), AverageFusion(NAMES, 5, form="masked")(xs, mask))
-    # the target is the second modality: the fusion finds that out
-    optimizer = torch.optim.Adam(fusion.parameters(), lr=0.05)
-    first = None
-    for _ in range(200):
-        optimizer.zero_grad()
-        loss = (fusion(xs) - xs[1]).square().mean()
-        loss.backward()
-        optimizer.step()
-        first = first or loss.item()
-    assert loss.item() < 0.05 * first
-    fusion.reset_parameters()
-    torch.testing.assert_close(fusion(xs, mask), AverageFusion(NAMES, 5, form="masked")(xs, mask))
-
-
-def test_paper_forms() -> None:
-    """The two averages of VL-KGE, on the numbers of an example."""
-    s, v, t = torch.tensor([6.0, 0.0]), torch.tensor([3.0, 3.0]), torch.tensor([0.0, 9.0])
-    fusion = AverageFusion(["structural", "visual", "textual"], 2)
-    assert fusion([s, v, t]).tolist() == [3.0, 4.0]
-    # unseen in training: the structural slot still counts
-    assert fusion([s, v, t], torch.tensor([False, True, True])).tolist() == [1.0, 4.0]
-    assert fusion([s, v, t], torch.tensor([False, True, False])).tolist() == [1.5, 1.5]
-    assert fusion([s, v, t], torch.tensor([True, False, False])).tolist() == [6.0, 0.0]
-    masked = AverageFusion(["structural", "visual", "textual"], 2, form="masked")
-    assert masked([s, v, t], torch.tensor([False, True, False])).tolist() == [3.0, 3.0]
-
-
 @pytest.mark.parametrize("kind", sorted(fusion_resolver.options))
 def test_dimension_without_building(kind: str) -> None:
     """The dimension is known before there is a fusion, and is that of what it makes."""
@@ -203,47 +157,6 @@ def test_precision(kind: str, dtype: torch.dtype) -> None:
     fusion = build(kind, NAMES, 3).to(dtype)
     xs, mask = [torch.randn(5, 3, dtype=dtype) for _ in NAMES], torch.rand(5, 4) < 0.5
     assert fusion(xs).dtype == fusion(xs, mask).dtype == dtype
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_coefficients(kind: str) -> None:
-    """What is a weighted sum without learned weights says its weights."""
-    torch.manual_seed(0)
-    fusion = build(kind, NAMES, 3)
-    xs, mask = [torch.randn(9, 3) for _ in NAMES], torch.rand(9, 4) < 0.5
-    coefficients = fusion.coefficients(mask)
-    assert (coefficients is None) == isinstance(fusion, ConcatFusion | WeightedFusion | GatedFusion | AttentionFusion)
-    if coefficients is not None:
-        assert coefficients.dtype == torch.get_default_dtype() and not coefficients[~mask].any()
-        expected = sum(coefficients[:, i, None] * x for i, x in enumerate(xs))
-        torch.testing.assert_close(fusion(xs, mask), expected)
-
-
-def test_which_modality_is_structural() -> None:
-    """The uneven form counts the structural one by its name, which can be said."""
-    fusion = AverageFusion(["visual", "mine"], 1, structural="mine")
-    mask = torch.tensor([[True, False]])
-    assert fusion([torch.ones(1, 1), torch.ones(1, 1)], mask).item() == 0.5
-    for form in ("masked", "dense"):
-        other = AverageFusion(["visual", "mine"], 1, form=form, structural="mine")
-        assert other([torch.ones(1, 1), torch.ones(1, 1)], mask).item() == {"masked": 1.0, "dense": 0.5}[form]
-
-
-@pytest.mark.parametrize("kind", ["gated", "attention"])
-def test_hidden_layer(kind: str) -> None:
-    """64 wide unless said otherwise, drawn anew at a reset, with biases of zero."""
-    torch.manual_seed(0)
-    fusion = make_fusion(kind, None, modalities=NAMES, dim=5)
-    layer = fusion.hidden if kind == "gated" else fusion.key
-    assert layer.out_features == 64
-    assert make_fusion(kind, {"hidden_dim": 7}, modalities=NAMES, dim=5).reset_parameters() is None
-    with torch.no_grad():
-        for parameter in fusion.parameters():
-            parameter.fill_(7.0)
-    fusion.reset_parameters()
-    bound = (6 / (layer.in_features + 64)) ** 0.5
-    assert 0.9 * bound < layer.weight.abs().max() <= bound
-    assert all(not p.any() for p in fusion.parameters() if p is not layer.weight)
 
 
 def test_one_modality() -> None:
