@@ -9,6 +9,7 @@ import logging
 import os
 import pathlib
 from collections.abc import Iterable
+from typing import Any
 
 from ..errors import EncoderError
 from ..io import file_digest
@@ -16,6 +17,7 @@ from ..io import file_digest
 __all__ = [
     "digest_folder",
     "find_folder",
+    "module_paths",
     "read_json",
     "weight_files",
 ]
@@ -63,6 +65,9 @@ VOLATILE = frozenset({"_name_or_path", "_commit_hash", "transformers_version", "
 SAFE_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
 
+#: The most bytes that a file of settings may have
+MAX_SETTINGS = 1 << 24
+
 #: The account of the hub's own service that proposes safetensors copies of pickled weights, and its title for them
 CONVERTER, CONVERSION_TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
 
@@ -85,6 +90,7 @@ def find_folder(model: str | pathlib.Path, revision: str | None = None, allow_pi
     """
     folder = pathlib.Path(model).expanduser()
     if folder.is_dir():
+        folder = _model_folder(folder)
         if not folder.joinpath("config.json").is_file():
             raise EncoderError(f"The folder {folder} has no config.json, so it is no Hugging Face model folder.")
         weight_files(folder, allow_pickle=allow_pickle)
@@ -93,6 +99,37 @@ def find_folder(model: str | pathlib.Path, revision: str | None = None, allow_pi
     if isinstance(model, pathlib.Path) or name.startswith((".", "~", "/")) or name.count("/") > 1 or "\\" in name:
         raise EncoderError(f"There is no model folder {folder}. Give a folder with a config.json, or a hub name.")
     return _find_on_hub(name, revision=revision, allow_pickle=allow_pickle)
+
+
+def _model_folder(root: pathlib.Path) -> pathlib.Path:
+    """Descend into the sub-folder (``0_CLIPModel``) in which sentence-transformers puts the model itself."""
+    if not root.joinpath("config.json").is_file() and (modules := module_paths(root)):
+        return root / modules[0][1]
+    return root
+
+
+def module_paths(root: pathlib.Path) -> list[tuple[str, str]] | None:
+    """List the modules of a folder.
+
+    :param root:
+        the folder
+    :returns:
+        the class and the path of each, in order; None if there is no ``modules.json``
+    :raises EncoderError:
+        if the file is not as sentence-transformers writes it
+    """
+    path = root / "modules.json"
+    if not path.is_file():
+        return None
+    modules = read_json(path, kind=list)
+    try:
+        found = [(str(module["type"]).rpartition(".")[2], str(module["path"])) for module in modules]
+    except (TypeError, KeyError):
+        raise EncoderError(f"{path} is no list of modules, each with a type and a path.") from None
+    for _, place in found:
+        if pathlib.PurePath(place).is_absolute() or ".." in pathlib.PurePath(place).parts:
+            raise EncoderError(f"{path} names the module {place!r}, which is outside of its folder.")
+    return found
 
 
 def weight_files(folder: pathlib.Path, allow_pickle: bool = False) -> list[pathlib.Path]:
@@ -111,11 +148,14 @@ def weight_files(folder: pathlib.Path, allow_pickle: bool = False) -> list[pathl
         (SAFE_WEIGHTS[:2], SAFE_WEIGHTS[2]),
         *([(PICKLED_WEIGHTS[:2], PICKLED_WEIGHTS[2])] if allow_pickle else []),
     ):
-        whole, shards = (sorted(folder.glob(pattern)) for pattern in patterns)
+        whole, shards = (sorted(filter(pathlib.Path.is_file, folder.glob(pattern))) for pattern in patterns)
         if whole:
             return whole
         if shards and folder.joinpath(index).is_file():
-            wanted = {folder / name for name in read_json(folder / index)["weight_map"].values()}
+            weight_map = read_json(folder / index).get("weight_map")
+            if not isinstance(weight_map, dict) or not weight_map:
+                raise EncoderError(f"{folder / index} does not say which weight is in which file (weight_map).")
+            wanted = {folder / str(name) for name in weight_map.values()}
             if not wanted <= set(shards):
                 missing = ", ".join(sorted(path.name for path in wanted - set(shards)))
                 raise EncoderError(f"The model folder {folder} lacks {missing}. Copy or download it again.")
@@ -135,11 +175,12 @@ def _find_on_hub(name: str, revision: str | None, allow_pickle: bool) -> pathlib
     from huggingface_hub.errors import HFValidationError
 
     def fetch(weights: Iterable[str], revision: str | None = revision, local: bool = False) -> pathlib.Path:
-        patterns = [*SETTINGS, *weights]
+        wanted = [*SETTINGS, *weights]
+        patterns = [*wanted, "config_sentence_transformers.json", *(f"[0-9]_*/{name}" for name in wanted)]
         return pathlib.Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=local))
 
     try:
-        folder = fetch(SAFE_WEIGHTS, local=True)
+        folder = _model_folder(fetch(SAFE_WEIGHTS, local=True))
         weight_files(folder, allow_pickle=allow_pickle)
         if _is_complete(folder):
             return folder
@@ -150,7 +191,7 @@ def _find_on_hub(name: str, revision: str | None, allow_pickle: bool) -> pathlib
     except (OSError, ValueError):
         pass  # not or not wholly in the cache
     try:
-        folder = fetch(SAFE_WEIGHTS)
+        folder = _model_folder(fetch(SAFE_WEIGHTS))
         if any(folder.glob("model*.safetensors")):
             return folder
         conversion = _find_conversion(name) if revision is None else None
@@ -158,7 +199,7 @@ def _find_on_hub(name: str, revision: str | None, allow_pickle: bool) -> pathlib
             logger.info("Using the safetensors copy of %s at %s", name, conversion)
             return fetch(SAFE_WEIGHTS, revision=conversion)
         if allow_pickle:
-            folder = fetch(PICKLED_WEIGHTS)
+            folder = _model_folder(fetch(PICKLED_WEIGHTS))
     # the hub's client raises many kinds: no such model, no access, no network, a broken proxy
     except Exception as error:
         reason = (str(error).strip() or "no reason given").splitlines()[0]
@@ -196,23 +237,27 @@ def _find_conversion(name: str) -> str | None:
     return None
 
 
-def read_json(path: pathlib.Path) -> dict:
-    """Read a JSON object.
+def read_json(path: pathlib.Path, kind: type = dict) -> Any:
+    """Read a JSON object, or another JSON document.
 
     :param path:
         the file
+    :param kind:
+        the type of the document
     :returns:
-        the object
+        the document
     :raises EncoderError:
-        if it is no JSON object
+        if it cannot be read, is no JSON, or of another type
     """
     try:
+        if not path.is_file() or path.stat().st_size > MAX_SETTINGS:
+            raise OSError(f"it is no file of at most {MAX_SETTINGS} bytes")
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EncoderError(f"{path} cannot be read as JSON: {error}.") from error
-    if not isinstance(document, dict | list):
-        raise EncoderError(f"{path} holds no JSON object.")
-    return document  # type: ignore[return-value]
+    if not isinstance(document, kind):
+        raise EncoderError(f"{path} holds no JSON {'object' if kind is dict else kind.__name__}.")
+    return document
 
 
 def digest_folder(folder: pathlib.Path, allow_pickle: bool = False) -> str:
@@ -233,11 +278,11 @@ def digest_folder(folder: pathlib.Path, allow_pickle: bool = False) -> str:
         if path.is_file():
             content = path.read_bytes()
             if path.suffix == ".json" and name not in ("tokenizer.json", "vocab.json"):
-                content = json.dumps(_without_volatile(read_json(path)), sort_keys=True).encode()
+                content = json.dumps(_without_volatile(read_json(path, kind=object)), sort_keys=True).encode()
             digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
     for path in weight_files(folder, allow_pickle=allow_pickle):
-        stat = os.stat(path)
-        content_digest = _digest_file(os.path.realpath(path), stat.st_size, stat.st_mtime_ns)
+        real, stat = os.path.realpath(path), os.stat(path)
+        content_digest = _digest_file(real, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
         digest.update(f"{path.name}\0{content_digest}\n".encode())
     return digest.hexdigest()
 
@@ -251,6 +296,6 @@ def _without_volatile(document: object) -> object:
 
 
 @functools.lru_cache(maxsize=64)
-def _digest_file(path: str, size: int, mtime_ns: int) -> str:
-    """Digest a large file once per process, unless it changes."""
+def _digest_file(path: str, *_state: int) -> str:
+    """Digest a large file once per process, unless its size, its times (one of which nobody can set) or its node change."""
     return file_digest(path)
