@@ -5,13 +5,15 @@ from .encoder import VisionLanguageEncoder
 from .huggingface import HuggingFaceEncoder
 from .pair import PairEncoder
 from .resolver import encoder_resolver, make_encoder
-from .shared_space import BLIPEncoder, CLIPEncoder, DualEncoder, SigLIPEncoder
+from .shared_space import BLIP2Encoder, BLIPEncoder, CLIPEncoder, DualEncoder, FLAVAEncoder, SigLIPEncoder
 from .towers import TextEncoder, VisionEncoder
 
 __all__ = [
+    "BLIP2Encoder",
     "BLIPEncoder",
     "CLIPEncoder",
     "DualEncoder",
+    "FLAVAEncoder",
     "HuggingFaceEncoder",
     "PairEncoder",
     "SigLIPEncoder",

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import pathlib
-import pickle  # only for the error that torch raises
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import groupby
 from typing import Any, ClassVar
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 
-from ..errors import EncoderError
-from .encoder import VisionLanguageEncoder
-from .snapshot import VOCABULARIES, digest_folder, find_folder, has_any, read_json, weight_files
+from ..errors import EncoderError, MultimodalError
+from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
+from .snapshot import VOCABULARIES, check_config, digest_folder, find_folder, has_any, read_json, weight_files
 
 __all__ = [
     "HuggingFaceEncoder",
@@ -31,7 +31,13 @@ __all__ = [
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 #: Text models whose first position has the number of the padding token plus one
-OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "data2vec-text"})
+OFFSET_POSITIONS = frozenset(
+    {"roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "data2vec-text", "ibert"}
+    | {"longformer", "luke", "mluke", "xmod", "esm", "altclip_text_model"}
+)
+
+#: The most tokens of a text where neither the model nor its tokenizer has a limit
+MAX_TOKENS = 1 << 20
 
 #: Loading changes settings of transformers for a moment, so that one thread must wait for the other
 _LOADING = threading.RLock()
@@ -53,6 +59,21 @@ def _quiet_loading() -> Iterator[None]:
             logging.set_verbosity(verbosity)
             if bar:
                 logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _one_error(message: str) -> Iterator[None]:
+    """Turn whatever a library raises at a broken or odd file into one error; nothing else is run in the block."""
+    try:
+        yield
+    except MultimodalError:
+        raise
+    except BaseException as error:
+        # the tokenizers library panics with what is no Exception
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).split())[:500]
+        raise EncoderError(f"{message} ({type(error).__name__}: {reason}).") from error
 
 
 class HuggingFaceEncoder(VisionLanguageEncoder):
@@ -135,17 +156,28 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
         """The model's configuration."""
         from transformers import AutoConfig
 
-        try:
-            with _quiet_loading():
-                return AutoConfig.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
-        except (ValueError, OSError, KeyError) as error:
-            raise EncoderError(f"The configuration of {self.source} cannot be used: {error}") from error
+        check_config(self.folder / "config.json")
+        with _one_error(f"The configuration of {self.source} cannot be used"), _quiet_loading():
+            return AutoConfig.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
 
     @cached_property
     def fingerprint(self) -> str:
         """A digest of all that decides the features: weights, settings, pooling, normalisation and precision."""
-        document = {"folder": digest_folder(self.folder, allow_pickle=self.allow_pickle), **self.settings()}
+        document = {"folder": self._digest, **self.settings()}
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def _digest(self) -> str:
+        """The digest of the folder when it was first looked at."""
+        return digest_folder(self.folder, allow_pickle=self.allow_pickle)
+
+    def _check_unchanged(self) -> None:
+        """Check that what was loaded is what the fingerprint stands for."""
+        if self._digest != digest_folder(self.folder, allow_pickle=self.allow_pickle):
+            raise EncoderError(
+                f"The files of {self.source} have changed since this encoder was made, so that its vectors would be "
+                "filed under the old ones. Make the encoder anew."
+            )
 
     def settings(self) -> dict[str, Any]:
         """Get the settings that decide the features, beside the model's folder."""
@@ -185,21 +217,21 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
     def model(self) -> torch.nn.Module:
         """The frozen model, in evaluation mode."""
         safe = weight_files(self.folder, allow_pickle=self.allow_pickle)[0].suffix == ".safetensors"
-        try:
-            with _quiet_loading():
-                model, info = self.model_class().from_pretrained(
-                    self.folder,
-                    dtype=DTYPES[self.dtype],
-                    use_safetensors=safe,
-                    local_files_only=True,
-                    output_loading_info=True,
-                )
-        except (ValueError, OSError, KeyError, RuntimeError) as error:
-            raise EncoderError(f"The weights of {self.source} cannot be loaded: {error}") from error
-        except (SafetensorError, pickle.UnpicklingError) as error:
-            raise EncoderError(
-                f"The weights of {self.source} are damaged or harmful ({error}). Copy or download it again."
-            ) from error
+        _ = self._digest, self.config  # their errors say more
+        with (
+            _one_error(
+                f"The weights of {self.source} are damaged, harmful or of another model. Copy or download it again"
+            ),
+            _quiet_loading(),
+        ):
+            model, info = self.model_class().from_pretrained(
+                self.folder,
+                dtype=DTYPES[self.dtype],
+                use_safetensors=safe,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        self._check_unchanged()
         missing = sorted(key for key in info["missing_keys"] if self.needs_weight(key))
         if missing:
             raise EncoderError(
@@ -230,32 +262,35 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
             raise EncoderError(
                 f"The folder of {self.source} has no tokenizer: there is none of {', '.join(VOCABULARIES)}."
             )
-        try:
-            with _quiet_loading():
-                tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
-        except Exception as error:  # a missing vocabulary shows in many ways
-            raise EncoderError(
-                f"The folder of {self.source} has no usable tokenizer ({type(error).__name__}: {error})."
-            ) from error
-        if tokenizer.pad_token is None:
-            raise EncoderError(f"The tokenizer of {self.source} has no padding token, so texts cannot be batched.")
+        _ = self._digest
+        with (
+            _one_error(f"The folder of {self.source} has no usable tokenizer{self._missing_library()}"),
+            _quiet_loading(),
+        ):
+            tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+        self._check_unchanged()
         return tokenizer
+
+    def _missing_library(self) -> str:
+        """Say which library a tokenizer may lack: transformers says so only deep inside of other messages."""
+        lacking = importlib.util.find_spec("sentencepiece") is None
+        if lacking and any(self.folder.glob("*.model")) and not self.folder.joinpath("tokenizer.json").is_file():
+            return "; it needs the library sentencepiece: pip install sentencepiece"
+        return ""
 
     @cached_property
     def image_processor(self) -> Any:
         """The image processor. Always the one over Pillow, so that features do not depend on what is installed."""
         from transformers import AutoImageProcessor
 
-        try:
-            with _quiet_loading():
-                return AutoImageProcessor.from_pretrained(
-                    self.folder, backend="pil", local_files_only=True, trust_remote_code=False
-                )
-        except Exception as error:
-            raise EncoderError(
-                f"The folder of {self.source} has no usable image processor, usually preprocessor_config.json "
-                f"({type(error).__name__}: {error})."
-            ) from error
+        _ = self._digest
+        message = f"The folder of {self.source} has no usable image processor, usually preprocessor_config.json"
+        with _one_error(message), _quiet_loading():
+            processor = AutoImageProcessor.from_pretrained(
+                self.folder, backend="pil", local_files_only=True, trust_remote_code=False
+            )
+        self._check_unchanged()
+        return processor
 
     # texts
 
@@ -268,13 +303,15 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
     def max_length(self) -> int:
         """The most tokens of a text, including special ones."""
         config = self.text_config
-        limits = [int(self.tokenizer.model_max_length)]
+        limits = [min(int(self.tokenizer.model_max_length), MAX_TOKENS)]
         positions = getattr(config, "max_position_embeddings", None)
         if positions:
             limits.append(positions - (config.pad_token_id + 1 if config.model_type in OFFSET_POSITIONS else 0))
         sentence = self.folder / "sentence_bert_config.json"
-        if sentence.is_file() and read_json(sentence).get("max_seq_length"):
-            limits.append(int(read_json(sentence)["max_seq_length"]))
+        if sentence.is_file() and (limit := read_json(sentence).get("max_seq_length")):
+            if not isinstance(limit, int) or limit < 1:
+                raise EncoderError(f"{sentence}: max_seq_length={limit!r} is no number of tokens.")
+            limits.append(limit)
         if self._max_length is None:
             return min(limits)
         if positions and self._max_length > limits[1]:
@@ -286,20 +323,53 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
         # verbose=False: a text that is too long is no reason to warn, for it is truncated and counted
         lengths: list[tuple[int, bool]] = []
         for start in range(0, len(texts), 10_000):  # the tokens of millions of texts would fill the memory
-            chunk = list(texts[start : start + 10_000])
+            chunk = [self.prepared(text) for text in texts[start : start + 10_000]]
             ids = self.tokenizer(chunk, return_attention_mask=False, return_token_type_ids=False, verbose=False)
             lengths.extend((min(len(row), self.max_length), len(row) > self.max_length) for row in ids["input_ids"])
         return lengths
 
+    def text_batches(self, texts: Sequence[str], batch_size: int | None = None) -> Iterator[list[tuple[int, bool]]]:
+        """Cut texts into batches of equally many tokens, longest first.
+
+        So nothing is padded, and a text has the vector that it has alone: many models do not leave padding out
+        entirely, or count positions from where it ends.
+        """
+        lengths = self.token_lengths(texts)
+        if not all(length for length, _ in lengths):
+            text = texts[[length for length, _ in lengths].index(0)]
+            raise EncoderError(f"The tokenizer of {self.source} makes no token of the text {text!r}; leave it out.")
+        same = self.padding == "max_length"
+        order = sorted(range(len(texts)), key=lambda i: (-lengths[i][0], texts[i]))
+        size = batch_size or self.batch_size
+        for _, rows in groupby(order, key=lambda i: same or lengths[i][0]):
+            group = [(i, lengths[i][1]) for i in rows]
+            for start in range(0, len(group), size):
+                yield group[start : start + size]
+
+    def prepared(self, text: str) -> str:
+        """Return a text as the tokenizer is to get it."""
+        return text
+
     def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
-        """Tokenise a batch of texts."""
-        return self.tokenizer(
-            list(texts), padding=self.padding, truncation=True, max_length=self.max_length, return_tensors="pt"
-        )
+        """Tokenise a batch of texts; what comes from :meth:`text_batches` needs no padding."""
+        padding: str | bool = self.padding
+        if padding == "longest" and self.tokenizer.pad_token is None:
+            padding = False
+        # positions are counted from the first token, attended to or not
+        side = {"padding_side": "right"} if padding == "longest" else {}
+        with _one_error(f"The tokenizer of {self.source} cannot make a batch of these texts"):
+            return self.tokenizer(
+                [self.prepared(text) for text in texts],
+                padding=padding,
+                truncation=True,
+                max_length=self.max_length,
+                return_tensors="pt",
+                **side,
+            )
 
     def embed_texts(self, inputs: Mapping[str, Any]) -> torch.Tensor:
         """Embed a batch of tokenised texts."""
-        return self._run(self.text_features, inputs)
+        return self._run(self.text_features, inputs, TEXTUAL)
 
     def text_features(self, **inputs: torch.Tensor) -> torch.Tensor:
         """Compute the vectors of tokenised texts, shape: ``(n, d)``."""
@@ -314,25 +384,36 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
 
     def embed_images(self, inputs: Mapping[str, Any]) -> torch.Tensor:
         """Embed a batch of prepared images."""
-        return self._run(self.image_features, inputs)
+        return self._run(self.image_features, inputs, VISUAL)
 
     def image_features(self, **inputs: torch.Tensor) -> torch.Tensor:
         """Compute the vectors of prepared images, shape: ``(n, d)``."""
         return self.model.get_image_features(**inputs).pooler_output  # type: ignore[operator]
 
-    def _run(self, function: Callable[..., torch.Tensor], inputs: Mapping[str, Any]) -> torch.Tensor:
+    def _run(self, function: Callable[..., torch.Tensor], inputs: Mapping[str, Any], modality: str) -> torch.Tensor:
         dtype = DTYPES[self.dtype]
         moved = {k: v.to(self.device, dtype if v.is_floating_point() else None) for k, v in inputs.items()}
         _ = self.model  # load outside of inference mode, so that the weights are ordinary tensors
         try:
-            with torch.inference_mode():
+            with (
+                _one_error(f"The model {self.source} cannot take what its own tokenizer or image processor gives"),
+                torch.inference_mode(),
+            ):
                 vectors = function(**moved).float()
                 if self.normalize:
                     vectors = torch.nn.functional.normalize(vectors, dim=-1)
-        except torch.cuda.OutOfMemoryError as error:
+        except EncoderError as error:
+            if isinstance(error.__cause__, torch.cuda.OutOfMemoryError):
+                raise EncoderError(
+                    f"The GPU's memory is too small for a batch of this size with {self.source}. Use a smaller "
+                    "batch_size."
+                ) from error
+            raise
+        if vectors.shape[1:] != (self.dim(modality),):
             raise EncoderError(
-                f"The GPU's memory is too small for a batch of this size with {self.source}. Use a smaller batch_size."
-            ) from error
+                f"The model {self.source} gives {modality} vectors of the shape {tuple(vectors.shape[1:])}, but its "
+                f"configuration says {self.dim(modality)}."
+            )
         return vectors.cpu().clone()  # an ordinary tensor: one from inference mode would break training later
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -91,6 +91,10 @@ class PairEncoder(VisionLanguageEncoder):
     def token_lengths(self, texts: Sequence[str]) -> list[tuple[int, bool]]:
         """Count the tokens of some texts."""
         return self.towers[TEXTUAL].token_lengths(texts)
+
+    def text_batches(self, texts: Sequence[str], batch_size: int | None = None) -> Iterator[list[tuple[int, bool]]]:
+        """Cut texts into batches."""
+        return self.towers[TEXTUAL].text_batches(texts, batch_size=batch_size or self.batch_size)
 
     def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
         """Tokenise a batch of texts."""

@@ -11,8 +11,8 @@ from class_resolver import ClassResolver
 from ..errors import EncoderError
 from .encoder import VisionLanguageEncoder
 from .huggingface import HuggingFaceEncoder
-from .shared_space import BLIPEncoder, CLIPEncoder, DualEncoder, SigLIPEncoder
-from .snapshot import find_folder, read_json
+from .shared_space import BLIP2Encoder, BLIPEncoder, CLIPEncoder, DualEncoder, FLAVAEncoder, SigLIPEncoder
+from .snapshot import find_folder, module_paths, read_json
 from .towers import CLASS_TOKEN_VISION, TextEncoder, VisionEncoder
 
 __all__ = [
@@ -21,9 +21,10 @@ __all__ = [
     "make_encoder",
 ]
 
-#: The kinds of encoders by name: clip, siglip, blip, dual, text, vision, and pair, which joins in its own module
+#: The kinds of encoders by name: clip, siglip, blip, blip2, flava, dual, text, vision; pair, openclip and
+#: sentencetransformers join in modules of their own
 encoder_resolver: ClassResolver[VisionLanguageEncoder] = ClassResolver(
-    [CLIPEncoder, SigLIPEncoder, BLIPEncoder, DualEncoder, TextEncoder, VisionEncoder],
+    [CLIPEncoder, SigLIPEncoder, BLIPEncoder, BLIP2Encoder, FLAVAEncoder, DualEncoder, TextEncoder, VisionEncoder],
     base=VisionLanguageEncoder,  # type: ignore[type-abstract]
     default=CLIPEncoder,
     suffix="Encoder",
@@ -43,7 +44,12 @@ def detect(folder: pathlib.Path) -> type[HuggingFaceEncoder]:
     config = read_json(folder / "config.json")
     kind = str(config.get("model_type"))
     if kind in KINDS:
+        root = folder if module_paths(folder) is not None else folder.parent
+        if further := (module_paths(root) or [])[1:]:
+            raise EncoderError(f"{root / 'modules.json'}: the module {further[0][1]!r} cannot be applied to {kind!r}.")
         return KINDS[kind]
+    if kind in ENCODERS_OF_SEQUENCES:
+        return TextEncoder
     # MAE hides random patches in its forward pass, so that equal images would get different vectors
     if not config.get("is_encoder_decoder") and kind != "vit_mae":
         text = "vocab_size" in config
@@ -52,18 +58,29 @@ def detect(folder: pathlib.Path) -> type[HuggingFaceEncoder]:
             return TextEncoder if text else VisionEncoder
     raise EncoderError(
         f"The model in {folder} is of the type {kind!r}, which is not supported. Supported are {', '.join(KINDS)}, "
-        "models of texts alone (BERT, RoBERTa, MiniLM, ...) and of images alone (ViT, DINOv2, Swin, ConvNeXt, ...)."
+        "models of texts alone (BERT, RoBERTa, MiniLM, T5, causal models, ...) and of images alone (ViT, DINOv2, Swin, "
+        "ConvNeXt, ...)."
     )
 
 
 #: Model type in a config -> the kind of encoder
 KINDS: Mapping[str, type[HuggingFaceEncoder]] = {
     "clip": CLIPEncoder,
+    # relatives that offer the same two methods
+    "chinese_clip": CLIPEncoder,
+    "metaclip_2": CLIPEncoder,
+    "align": CLIPEncoder,
+    "altclip": CLIPEncoder,
     "siglip": SigLIPEncoder,
     "siglip2": SigLIPEncoder,
     "blip": BLIPEncoder,
+    "blip-2": BLIP2Encoder,
+    "flava": FLAVAEncoder,
     "vision-text-dual-encoder": DualEncoder,
 }
+
+#: Models with an encoder and a decoder whose encoder transformers has by itself
+ENCODERS_OF_SEQUENCES = frozenset({"t5", "mt5", "umt5"})
 
 
 def make_encoder(

@@ -15,6 +15,7 @@ from ..errors import EncoderError
 from ..io import file_digest
 
 __all__ = [
+    "check_config",
     "digest_folder",
     "find_folder",
     "module_paths",
@@ -67,6 +68,9 @@ PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_mod
 
 #: The most bytes that a file of settings may have
 MAX_SETTINGS = 1 << 24
+
+#: The most layers of a model, and the largest other number in its configuration
+MAX_LAYERS, MAX_NUMBER = 1000, 10**10
 
 #: The account of the hub's own service that proposes safetensors copies of pickled weights, and its title for them
 CONVERTER, CONVERSION_TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
@@ -260,6 +264,30 @@ def read_json(path: pathlib.Path, kind: type = dict) -> Any:
     return document
 
 
+def check_config(path: pathlib.Path) -> None:
+    """Check that the numbers of a configuration are those of a model that can be built.
+
+    :param path:
+        the file ``config.json``
+    :raises EncoderError:
+        if a number is absurd; a model of millions of layers would be built for hours before its weights are missed
+    """
+
+    def look(value: object, key: str) -> None:
+        if isinstance(value, dict):
+            for inner, content in value.items():
+                look(content, str(inner))
+        elif isinstance(value, list):
+            for content in value[:1000]:
+                look(content, key)
+        elif isinstance(value, int) and ("layer" in key or "depth" in key) and "id" not in key and value > MAX_LAYERS:
+            raise EncoderError(f"{path}: {key} is {str(value)[:30]}, but a model has at most {MAX_LAYERS} layers.")
+        elif isinstance(value, int | float) and value > MAX_NUMBER and "max_length" not in key:
+            raise EncoderError(f"{path}: {key} is {str(value)[:30]}, more than any model has.")
+
+    look(read_json(path), "config")
+
+
 def digest_folder(folder: pathlib.Path, allow_pickle: bool = False) -> str:
     """Digest the files of a model that decide its features, without loading the weights.
 
@@ -297,5 +325,5 @@ def _without_volatile(document: object) -> object:
 
 @functools.lru_cache(maxsize=64)
 def _digest_file(path: str, *_state: int) -> str:
-    """Digest a large file once per process, unless its size, its times (one of which nobody can set) or its node change."""
+    """Digest a large file once per process, unless its size, node or times change, one of which nobody can set."""
     return file_digest(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -12,8 +12,9 @@ from PIL import Image
 
 from ..errors import EncoderError
 from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
-from .huggingface import HuggingFaceEncoder
-from .snapshot import read_json
+from .huggingface import DTYPES, HuggingFaceEncoder
+from .pooling import POOLINGS, pool
+from .sentence_modules import SentenceModules, read_modules
 
 __all__ = [
     "TextEncoder",
@@ -39,7 +40,8 @@ class _TowerEncoder(HuggingFaceEncoder):
             a model folder, or a name on the hub
         :param pooling:
             how token vectors become one: the first one (``cls``), their mean (``mean``), or the model's own pooled
-            output (``pooler``). ``auto`` takes what the model was trained for, as far as its folder tells.
+            output (``pooler``). ``auto`` takes what the model was trained for, as far as its folder tells, and refuses
+            to guess where it does not.
         :param kwargs:
             further options, cf. :class:`HuggingFaceEncoder`
         :raises EncoderError:
@@ -80,14 +82,62 @@ class _TowerEncoder(HuggingFaceEncoder):
 
 
 class TextEncoder(_TowerEncoder):
-    """A text model alone, e.g., BERT or MiniLM.
+    """A text model alone, e.g., BERT, MiniLM, the encoder of T5, or a causal model.
 
-    The pooling is that of the folder's sentence-transformers settings, the mean for MiniLM, and else the first token.
-    Other modules of sentence-transformers (normalisation, dense layers) are not applied.
+    Beside the poolings of every tower there are ``last`` (the last token, for causal models), ``max``,
+    ``mean_sqrt_len`` and ``weighted_mean``. By default everything is as the folder's sentence-transformers settings
+    say: pooling, dense layers, scaling to unit length, prompt. Without such settings it is the mean for MiniLM, and the
+    first token for models that were trained to fill in masked words, which are made so. With a pooling of one's own,
+    the vector is what that pooling gives, and nothing else of these settings is applied.
     """
 
+    POOLINGS = ("auto", "pooler", *POOLINGS)
     default_model = "google-bert/bert-base-uncased"
     modalities = frozenset({TEXTUAL})
+
+    @cached_property
+    def modules(self) -> SentenceModules:
+        """What the folder says besides its model."""
+        return read_modules(self.folder) if self._pooling == "auto" else SentenceModules()
+
+    @cached_property
+    def pooling(self) -> str:
+        """How token vectors become one."""
+        pooling = super().pooling
+        if pooling == "cls" and self.is_causal:
+            raise EncoderError(
+                f"{self.source} reads from left to right: its first token has seen no other, so that pooling='cls' "
+                "says nothing of a text. Choose pooling='last' or 'mean'."
+            )
+        return pooling
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a token sees only those before it."""
+        from transformers.models.auto import modeling_auto as auto
+
+        kind = self.config.model_type
+        causal = kind in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+        return causal or bool(getattr(self.config, "is_decoder", False))
+
+    def settings(self) -> dict[str, Any]:
+        """Get the settings that decide the features, beside the model's folder."""
+        return {**super().settings(), **self.modules.describe()}
+
+    def dim(self, modality: str) -> int:
+        """Get the dimension of a vector."""
+        return self.modules.out_features or super().dim(modality)
+
+    def model_class(self) -> Any:
+        """Get the class of transformers that loads the model, without its decoder if it has one."""
+        from transformers import AutoModelForTextEncoding
+
+        return AutoModelForTextEncoding if self.config.is_encoder_decoder else super().model_class()
+
+    def prepared(self, text: str) -> str:
+        """Return a text as the tokenizer is to get it."""
+        text = self.modules.prompt + text
+        return text.lower() if self.modules.lower_case else text
 
     def prepare_images(self, images: Sequence[Image.Image]) -> Mapping[str, Any]:
         """Refuse images."""
@@ -95,34 +145,34 @@ class TextEncoder(_TowerEncoder):
 
     def default_pooling(self) -> str:
         """Find the pooling that the model was trained for."""
-        path = self.folder / "1_Pooling" / "config.json"
-        if path.is_file():
-            options = read_json(path)
-            modes = [key for key, value in options.items() if key.startswith("pooling_mode_") and value is True]
-            modes = modes or [f"pooling_mode_{options.get('pooling_mode')}"]
-            known = {
-                "pooling_mode_mean_tokens": "mean",
-                "pooling_mode_mean": "mean",
-                "pooling_mode_cls_token": "cls",
-                "pooling_mode_cls": "cls",
-            }
-            if len(modes) != 1 or modes[0] not in known:
-                raise EncoderError(f"{path} asks for a pooling that is not offered: give pooling='mean' or 'cls'.")
-            return known[modes[0]]
-        if self.folder.joinpath("modules.json").is_file() or "minilm" in str(self.source).lower():
+        from transformers.models.auto import modeling_auto as auto
+
+        if self.modules.pooling is not None:
+            return self.modules.pooling
+        if "minilm" in str(self.source).lower():
             return "mean"
-        return "pooler" if self.config.model_type in POOLER_TEXT else "cls"
+        if self.config.model_type in POOLER_TEXT:
+            return "pooler"
+        if self.config.model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES and not self.is_causal:
+            return "cls"
+        raise EncoderError(
+            f"The folder of {self.source} ({self.config.model_type}) does not say how the vectors of its tokens become "
+            "one of a text. Choose, for a causal model, encoder_kwargs={'pooling': 'last'}, else 'mean'."
+        )
+
+    @cached_property
+    def _steps(self) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+        return [step.load(self.device, DTYPES[self.dtype]) for step in self.modules.steps]
 
     def text_features(self, **inputs: torch.Tensor) -> torch.Tensor:
         """Pool the token vectors of each text."""
         output = self.model(**inputs)
         if self.pooling == "pooler":
             return self._own_pooled(output)
-        hidden = output.last_hidden_state
-        if self.pooling == "cls":
-            return hidden[:, 0]
-        mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-        return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+        vectors = pool(output.last_hidden_state, inputs.get("attention_mask"), self.pooling)
+        for step in self._steps:
+            vectors = step(vectors)
+        return vectors
 
 
 class VisionEncoder(_TowerEncoder):
