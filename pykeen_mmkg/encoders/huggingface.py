@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import pathlib
 import threading
@@ -171,13 +170,21 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
         """The digest of the folder when it was first looked at."""
         return digest_folder(self.folder, allow_pickle=self.allow_pickle)
 
+    def _stamp(self) -> list[tuple[int, ...]]:
+        """Return what tells whether the weights are being exchanged; they stay mapped to their files."""
+        stats = (path.stat() for path in weight_files(self.folder, allow_pickle=self.allow_pickle))
+        return [(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for stat in stats]
+
     def _check_unchanged(self) -> None:
-        """Check that what was loaded is what the fingerprint stands for."""
-        if self._digest != digest_folder(self.folder, allow_pickle=self.allow_pickle):
+        """Check that what is loaded is what the fingerprint stands for."""
+        stamp = self._stamp()
+        known = self.__dict__.get("_loaded") == stamp
+        if not known and self._digest != digest_folder(self.folder, allow_pickle=self.allow_pickle):
             raise EncoderError(
                 f"The files of {self.source} have changed since this encoder was made, so that its vectors would be "
                 "filed under the old ones. Make the encoder anew."
             )
+        self._loaded = stamp
 
     def settings(self) -> dict[str, Any]:
         """Get the settings that decide the features, beside the model's folder."""
@@ -238,6 +245,8 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
                 f"The checkpoint {self.source} lacks {len(missing)} weights that {type(self).__name__} uses, e.g., "
                 f"{missing[0]}: they would be random. {self.hint}"
             )
+        if hasattr(model.config, "use_cache"):  # keys and values for a next token, which is never asked for
+            model.config.use_cache = False
         return model.to(self.device).eval().requires_grad_(False)
 
     #: What to do when weights are missing
@@ -264,19 +273,12 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
             )
         _ = self._digest
         with (
-            _one_error(f"The folder of {self.source} has no usable tokenizer{self._missing_library()}"),
+            _one_error(f"The folder of {self.source} has no usable tokenizer"),
             _quiet_loading(),
         ):
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
         self._check_unchanged()
         return tokenizer
-
-    def _missing_library(self) -> str:
-        """Say which library a tokenizer may lack: transformers says so only deep inside of other messages."""
-        lacking = importlib.util.find_spec("sentencepiece") is None
-        if lacking and any(self.folder.glob("*.model")) and not self.folder.joinpath("tokenizer.json").is_file():
-            return "; it needs the library sentencepiece: pip install sentencepiece"
-        return ""
 
     @cached_property
     def image_processor(self) -> Any:
@@ -394,6 +396,7 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
         dtype = DTYPES[self.dtype]
         moved = {k: v.to(self.device, dtype if v.is_floating_point() else None) for k, v in inputs.items()}
         _ = self.model  # load outside of inference mode, so that the weights are ordinary tensors
+        self._check_unchanged()
         try:
             with (
                 _one_error(f"The model {self.source} cannot take what its own tokenizer or image processor gives"),

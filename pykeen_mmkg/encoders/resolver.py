@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +13,8 @@ from ..errors import EncoderError
 from .encoder import VisionLanguageEncoder
 from .huggingface import HuggingFaceEncoder
 from .shared_space import BLIP2Encoder, BLIPEncoder, CLIPEncoder, DualEncoder, FLAVAEncoder, SigLIPEncoder
-from .snapshot import find_folder, module_paths, read_json
-from .towers import CLASS_TOKEN_VISION, TextEncoder, VisionEncoder
+from .snapshot import find_folder, has_any, module_paths, read_json
+from .towers import CLASS_TOKEN_VISION, SEQUENCE_MODELS, TextEncoder, VisionEncoder
 
 __all__ = [
     "detect",
@@ -43,12 +44,21 @@ def detect(folder: pathlib.Path) -> type[HuggingFaceEncoder]:
     """
     config = read_json(folder / "config.json")
     kind = str(config.get("model_type"))
+    if (
+        importlib.util.find_spec("sentencepiece") is None
+        and has_any(folder, ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"))
+        and (kind == "siglip" or not folder.joinpath("tokenizer.json").is_file())
+        and "Gemma" not in str(_tokenizer_class(folder))
+    ):
+        raise EncoderError(
+            f"The tokenizer in {folder} needs a library that is not installed: pip install sentencepiece."
+        )
     if kind in KINDS:
         root = folder if module_paths(folder) is not None else folder.parent
         if further := (module_paths(root) or [])[1:]:
             raise EncoderError(f"{root / 'modules.json'}: the module {further[0][1]!r} cannot be applied to {kind!r}.")
         return KINDS[kind]
-    if kind in ENCODERS_OF_SEQUENCES:
+    if kind in SEQUENCE_MODELS:
         return TextEncoder
     # MAE hides random patches in its forward pass, so that equal images would get different vectors
     if not config.get("is_encoder_decoder") and kind != "vit_mae":
@@ -61,6 +71,11 @@ def detect(folder: pathlib.Path) -> type[HuggingFaceEncoder]:
         "models of texts alone (BERT, RoBERTa, MiniLM, T5, causal models, ...) and of images alone (ViT, DINOv2, Swin, "
         "ConvNeXt, ...)."
     )
+
+
+def _tokenizer_class(folder: pathlib.Path) -> object:
+    path = folder / "tokenizer_config.json"
+    return read_json(path).get("tokenizer_class") if path.is_file() else None
 
 
 #: Model type in a config -> the kind of encoder
@@ -78,9 +93,6 @@ KINDS: Mapping[str, type[HuggingFaceEncoder]] = {
     "flava": FLAVAEncoder,
     "vision-text-dual-encoder": DualEncoder,
 }
-
-#: Models with an encoder and a decoder whose encoder transformers has by itself
-ENCODERS_OF_SEQUENCES = frozenset({"t5", "mt5", "umt5"})
 
 
 def make_encoder(

@@ -145,7 +145,8 @@ def read_modules(folder: pathlib.Path) -> SentenceModules:
     if kind not in ("Transformer", "CLIPModel"):
         raise EncoderError(f"{root / 'modules.json'}: a model of the class {kind!r} cannot be applied. {HELP}")
     lower_case = _read_model_settings(folder)
-    prompt, pooling_name, steps = _read_prompt(root), None, []
+    prompt, pooling_name = _read_prompt(root), None
+    steps: list[Dense | Normalize] = []
     for kind, place in modules[1:]:
         if kind == "Pooling" and pooling_name is None and not steps:
             pooling_name = _read_pooling(root / place / "config.json", prompt=prompt)

@@ -24,6 +24,9 @@ __all__ = [
 #: Vision models that begin with a class token that is meant to stand for the image
 CLASS_TOKEN_VISION = frozenset({"vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "vit_msn"})
 
+#: Models with an encoder and a decoder whose encoder transformers has by itself
+SEQUENCE_MODELS = frozenset({"t5", "mt5", "umt5"})
+
 #: Towers of aligned models: their sentence or image vector is the pooled output
 POOLER_TEXT = frozenset({"clip_text_model", "siglip_text_model"})
 
@@ -132,7 +135,7 @@ class TextEncoder(_TowerEncoder):
         """Get the class of transformers that loads the model, without its decoder if it has one."""
         from transformers import AutoModelForTextEncoding
 
-        return AutoModelForTextEncoding if self.config.is_encoder_decoder else super().model_class()
+        return AutoModelForTextEncoding if self.config.model_type in SEQUENCE_MODELS else super().model_class()
 
     def prepared(self, text: str) -> str:
         """Return a text as the tokenizer is to get it."""

@@ -60,6 +60,129 @@ VISION = {
 }
 
 
+#: what makes a text model of any family small; a configuration takes what it knows
+SMALL = {
+    **TEXT,
+    "max_position_embeddings": 32,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "embedding_size": 16,
+    "d_ff": 24,
+    "d_kv": 8,
+    "ffn_dim": 24,
+    "word_embed_proj_dim": 16,
+    "rotary_dim": 4,
+    "state_size": 4,
+    "n_inner": 24,
+    "pad_token_id": 0,
+    "bos_token_id": 2,
+    "eos_token_id": 3,
+}
+
+MASKED = """albert big_bird camembert convbert data2vec-text deberta deberta-v2 distilbert electra ernie flaubert fnet
+ibert layoutlm longformer mobilebert modernbert mpnet nomic_bert nystromformer rembert roberta-prelayernorm roc_bert
+roformer squeezebert xlm xlm-roberta xlm-roberta-xl yoso"""
+CAUSAL = "bloom gemma gpt2 gpt_neox gptj llama mamba mistral opt phi qwen2 qwen3 stablelm"
+
+#: families of text models, and the pooling that the tests choose where a folder does not say
+FAMILIES = {
+    **dict.fromkeys(MASKED.split(), "cls"),
+    **dict.fromkeys(CAUSAL.split(), "last"),
+    **dict.fromkeys(["t5", "mt5", "umt5"], "mean"),
+}
+
+
+def build_text(kind: str) -> torch.nn.Module:
+    """Build a tiny random text model of a family."""
+    from transformers import CONFIG_MAPPING, AutoModel, AutoModelForTextEncoding
+
+    cls = CONFIG_MAPPING[kind]
+    plain = cls()
+    config = cls(**{key: value for key, value in SMALL.items() if hasattr(plain, key)})
+    return (AutoModelForTextEncoding if config.is_encoder_decoder else AutoModel).from_config(config)
+
+
+def _relative(
+    name: str, processor: str, text: dict | None = None, vision: dict | None = None, projection_dim: int = 10
+):
+    """Return a function that builds a relative of CLIP."""
+
+    def make():
+        t = transformers
+        config = getattr(t, f"{name}Config")(
+            text_config={**TEXT, "max_position_embeddings": 12, "pad_token_id": 0, **(text or {})},
+            vision_config={**VISION, **(vision or {})},
+            projection_dim=projection_dim,
+        )
+        size = {"height": SIZE, "width": SIZE}
+        return getattr(t, f"{name}Model")(config), make_tokenizer(), getattr(t, processor)(size=size, crop_size=size)
+
+    return make
+
+
+def _flava():
+    t = transformers
+    parts = {f"{name}_config": {**TEXT, "hidden_size": 16} for name in ("text", "multimodal")}
+    parts["text_config"]["max_position_embeddings"] = 12
+    config = t.FlavaConfig(
+        image_config={**VISION, "hidden_size": 16, "mask_token": True},
+        **parts,
+        image_codebook_config={"hidden_size": 8, "vocab_size": 8},
+        projection_dim=10,
+        hidden_size=16,
+    )
+    size = {"height": SIZE, "width": SIZE}
+    return t.FlavaModel(config), make_tokenizer(), t.FlavaImageProcessorPil(size=size, crop_size=size)
+
+
+def _blip2():
+    t = transformers
+    config = t.Blip2Config(
+        vision_config=VISION,
+        qformer_config={
+            **TEXT,
+            "max_position_embeddings": 12,
+            "encoder_hidden_size": 20,
+            "use_qformer_text_input": True,
+            "pad_token_id": 0,
+        },
+        text_config={"model_type": "opt", **TEXT, "ffn_dim": 24, "word_embed_proj_dim": 16},
+        num_query_tokens=4,
+        image_text_hidden_size=14,
+    )
+    processor = t.BlipImageProcessorPil(size={"height": SIZE, "width": SIZE})
+    return t.Blip2ForImageTextRetrieval(config), make_tokenizer(), processor
+
+
+#: relatives of CLIP -> what builds a tiny random one
+RELATIVES = {
+    "chinese_clip": _relative("ChineseCLIP", "ChineseCLIPImageProcessorPil"),
+    "metaclip_2": _relative("MetaClip2", "CLIPImageProcessorPil", text={"eos_token_id": 3, "projection_dim": 10}),
+    "altclip": _relative(
+        "AltCLIP", "CLIPImageProcessorPil", text={"project_dim": 16, "max_position_embeddings": 13, "bos_token_id": 2}
+    ),
+    "align": _relative(
+        "Align",
+        "EfficientNetImageProcessorPil",
+        projection_dim=16,
+        vision={
+            "width_coefficient": 1.0,
+            "depth_coefficient": 1.0,
+            "hidden_dim": 16,
+            "in_channels": [32, 8],
+            "out_channels": [8, 16],
+            "kernel_sizes": [3, 3],
+            "strides": [1, 2],
+            "num_block_repeats": [1, 1],
+            "expand_ratios": [1, 2],
+            "depthwise_padding": [],
+        },
+    ),
+    "flava": _flava,
+    "blip2": _blip2,
+}
+
+
 def build(kind: str) -> tuple[torch.nn.Module, PreTrainedTokenizerFast | None, object | None]:
     """Build a tiny random model of a kind, with its tokenizer and image processor."""
     t = transformers
@@ -100,6 +223,10 @@ def build(kind: str) -> tuple[torch.nn.Module, PreTrainedTokenizerFast | None, o
     elif kind == "roberta":
         config = t.RobertaConfig(**TEXT, max_position_embeddings=12, pad_token_id=0, type_vocab_size=1)
         return t.RobertaModel(config), make_tokenizer(), None
+    elif kind in RELATIVES:
+        return RELATIVES[kind]()
+    elif kind in FAMILIES:
+        return build_text(kind), make_tokenizer(), None
     elif kind == "dual":
         vision, text = build("vit")[0], build("bert")[0]
         config = t.VisionTextDualEncoderConfig.from_vision_text_configs(vision.config, text.config, projection_dim=11)

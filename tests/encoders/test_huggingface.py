@@ -1,6 +1,7 @@
 """Tests of the encoders over transformers, against by-hand calls of the same models."""
 
 import json
+import os
 import pickle
 
 import pytest
@@ -355,3 +356,20 @@ def test_preprocessing_of_old_checkpoints(kind, legacy, save_tiny, tmp_path, pic
     folder.joinpath("preprocessor_config.json").write_text(json.dumps(legacy))
     vectors = make_encoder(folder).encode_images(pictures)
     torch.testing.assert_close(vectors, make_encoder(tiny(kind)).encode_images(pictures))
+
+
+@pytest.mark.parametrize("when", ["before", "after", "same size and date"])
+def test_weights_exchanged_within_the_process(when, save_tiny, tmp_path) -> None:
+    """Vectors are never filed under the fingerprint of weights that have been replaced."""
+    folder, other = save_tiny("clip", tmp_path / "clip"), save_tiny("clip", tmp_path / "other", seed=1)
+    encoder = make_encoder(folder)
+    fingerprint = encoder.fingerprint
+    stat = (folder / "model.safetensors").stat()
+    if when == "after":
+        encoder.encode_texts(["a cat"])
+    (folder / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
+    if when == "same size and date":
+        os.utime(folder / "model.safetensors", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with pytest.raises(EncoderError, match="have changed"):
+        encoder.encode_texts(["a cat"])
+    assert make_encoder(folder).fingerprint == make_encoder(other).fingerprint != fingerprint

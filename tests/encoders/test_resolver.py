@@ -20,7 +20,17 @@ from pykeen_mmkg.errors import EncoderError
 
 def test_kinds():
     """The kinds that a user can name."""
-    assert set(encoder_resolver.lookup_dict) == {"clip", "siglip", "blip", "dual", "pair", "text", "vision"}
+    assert set(encoder_resolver.lookup_dict) == {
+        "clip",
+        "siglip",
+        "blip",
+        "blip2",
+        "flava",
+        "dual",
+        "pair",
+        "text",
+        "vision",
+    }
 
 
 def test_made_already(tiny):
@@ -87,14 +97,14 @@ def test_named_twice(tiny):
 @pytest.mark.parametrize("encoder", [3, ["clip"], torch.nn.Linear(1, 1)])
 def test_no_encoder(encoder):
     """Something else is told what an encoder is."""
-    with pytest.raises(EncoderError, match="Kinds: blip, clip"):
+    with pytest.raises(EncoderError, match="Kinds: blip, blip2, clip"):
         make_encoder(encoder)
 
 
 @pytest.mark.parametrize(
     "config",
     [
-        {"model_type": "t5", "vocab_size": 10, "is_encoder_decoder": True},
+        {"model_type": "bart", "vocab_size": 10, "is_encoder_decoder": True},
         {"model_type": "vit_mae", "image_size": 10},
         {"model_type": "llava", "vocab_size": 10, "image_size": 10},
         {"model_type": "wav2vec2"},

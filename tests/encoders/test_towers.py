@@ -52,7 +52,7 @@ def test_default_pooling(save_tiny, tmp_path):
     assert make_encoder(folder).pooling == "cls"
     settings.write_text(json.dumps({"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}))
     assert make_encoder(folder).pooling == "mean"
-    settings.write_text(json.dumps({"pooling_mode_max_tokens": True}))
+    settings.write_text(json.dumps({"pooling_mode_magic_tokens": True}))
     with pytest.raises(EncoderError, match="1_Pooling.*pooling='mean'"):
         _ = make_encoder(folder).pooling
     assert make_encoder(folder, {"pooling": "cls"}).pooling == "cls"
