@@ -4,6 +4,7 @@ A model gets its sources from two places: the metadata that a :class:`.Multimoda
 factories, and the model's own arguments ``encoder`` and ``sources``, which win. Both are plain JSON.
 """
 
+import contextlib
 import dataclasses
 import logging
 import pathlib
@@ -251,7 +252,9 @@ class ModalitySources:
         """Return the same features from a file, which a saved model then points to in place of the vectors."""
         root = default_directory() if self.store is None else pathlib.Path(self.store).expanduser()
         path = root / "tables" / f"{features.modality}-{features.digest[:32]}.safetensors"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            features.save(path)
+        with contextlib.suppress(FeatureError):  # not there yet, or damaged
+            store = FeatureStore.load(path)
+            if store.digest == features.digest:
+                return store
+        features.save(path)
         return FeatureStore.load(path)

@@ -27,8 +27,8 @@ STALE_AFTER = 24 * 3600.0
 class VectorCache:
     """Vectors by key, one folder for each encoder and modality.
 
-    A shard is named after its keys, so that processes that encode the same items at once write the same file. Damaged
-    shards count as absent.
+    A shard is named after its keys, so that processes that encode the same items at once write the same file. It holds
+    a digest of its content, which is compared before its first vector is used. Damaged shards count as absent.
     """
 
     def __init__(self, folder: str | pathlib.Path, dim: int) -> None:
@@ -45,6 +45,8 @@ class VectorCache:
         self._shards: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         #: shard -> the versions of the libraries that made it
         self._versions: dict[str, str] = {}
+        #: shard -> the digest that its content must have, until it has been compared; older ones have none
+        self._unchecked: dict[str, str] = {}
         #: key -> shard and row
         self._rows: dict[str, tuple[str, int]] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
@@ -52,11 +54,15 @@ class VectorCache:
                 tensors, document = open_document(path)
                 keys = document["keys"]
                 vectors, truncated = tensors["vectors"], tensors["truncated"]
+                if path.name != _name(keys):
+                    raise FeatureError("its keys are not those of its name")
                 if vectors.shape != (len(keys), dim) or truncated.shape != (len(keys),):
-                    raise FeatureError(f"{path} is damaged: {len(keys)} keys, but shape {tuple(vectors.shape)}.")
-            except (FeatureError, KeyError) as error:
-                logger.warning("Ignoring the damaged cache file %s: its items are encoded again (%s)", path, error)
+                    raise FeatureError(f"{len(keys)} keys, but shape {tuple(vectors.shape)}")
+            except (FeatureError, KeyError, TypeError) as error:
+                self._ignore(path, error)
                 continue
+            if (digest := document.get("digest")) is not None:
+                self._unchecked[path.name] = digest
             self._add(path.name, keys, vectors, truncated, document.get("versions", ""))
         self._remove_stale()
 
@@ -64,7 +70,17 @@ class VectorCache:
         return len(self._rows)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._rows
+        row = self._rows.get(key)  # type: ignore[call-overload]
+        if row is not None and (name := row[0]) in self._unchecked:
+            if self._unchecked.pop(name) != _digest(*self._shards[name]):
+                self._ignore(self.folder / name, "its vectors are not those that were written")
+                self._rows = {key: place for key, place in self._rows.items() if place[0] != name}
+            return key in self._rows
+        return row is not None
+
+    @staticmethod
+    def _ignore(path: pathlib.Path, reason: object) -> None:
+        logger.warning("Ignoring the damaged cache file %s: its items are encoded again (%s)", path, reason)
 
     def _add(
         self, name: str, keys: Sequence[str], vectors: torch.Tensor, truncated: torch.Tensor, versions: str
@@ -97,9 +113,9 @@ class VectorCache:
         """
         if not keys:
             return
-        name = hashlib.sha256("\n".join(keys).encode()).hexdigest() + ".safetensors"
-        flags = torch.as_tensor(truncated, dtype=torch.bool)
-        document = {"kind": "vectors", "keys": list(keys), "versions": versions}
+        name, vectors, flags = _name(keys), vectors.float(), torch.as_tensor(truncated, dtype=torch.bool)
+        digest = _digest(vectors, flags)
+        document = {"kind": "vectors", "keys": list(keys), "versions": versions, "digest": digest}
         save_atomically({"vectors": vectors, "truncated": flags}, self.folder / name, document)
         self._add(name, keys, vectors, flags, versions)
 
@@ -127,6 +143,16 @@ class VectorCache:
     def versions(self, keys: Collection[str]) -> list[str]:
         """List the versions of the libraries that made some vectors, sorted."""
         return sorted({self._versions[self._rows[key][0]] for key in keys})
+
+
+def _name(keys: Sequence[str]) -> str:
+    """Return the name of a shard with some keys."""
+    return hashlib.sha256("\n".join(keys).encode()).hexdigest() + ".safetensors"
+
+
+def _digest(vectors: torch.Tensor, truncated: torch.Tensor) -> str:
+    """Return a SHA-256 of a shard's content."""
+    return hashlib.sha256(vectors.contiguous().numpy().tobytes() + truncated.numpy().tobytes()).hexdigest()
 
 
 class ShardWriter:

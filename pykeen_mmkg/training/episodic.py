@@ -11,7 +11,7 @@ from pykeen.training.slcwa import SLCWATrainingLoop
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from pykeen.triples.instances import BaseBatchedSLCWAInstances, SLCWABatch
 from pykeen.typing import FloatTensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from ..datasets import entity_types, type_pools
 from ..errors import MultimodalError
@@ -52,7 +52,10 @@ class RelationBalancedInstances(BaseBatchedSLCWAInstances):
     # docstr-coverage: inherited
     def iter_triple_ids(self) -> Iterable[list[int]]:  # noqa: D102
         own = max(1, -(-self.batch_size // self.relations_per_batch))
-        for _ in range(self.num_batches):
+        worker = get_worker_info()
+        # each worker has a copy of these instances: together they give the batches of one epoch
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for _ in range(first, self.num_batches, step):
             relation = torch.multinomial(self.weight, self.relations_per_batch, replacement=True)
             relation = relation.repeat_interleave(own)[: self.batch_size]
             share = torch.rand(len(relation), dtype=torch.double)

@@ -104,3 +104,33 @@ def test_writer(tmp_path):
     with ShardWriter(cache, versions="", seconds=0.0) as writer:
         writer.add({"y": False}, torch.ones(1, 1))
         assert "y" in VectorCache(tmp_path, dim=1)
+
+
+def test_a_flipped_byte_costs_the_shard(tmp_path, caplog):
+    """Wherever it is: other vectors are never given out, and other shards stay."""
+    cache = VectorCache(tmp_path, dim=2)
+    cache.put(["a", "b"], torch.rand(2, 2), [False, True], versions="v")
+    (path,) = tmp_path.iterdir()
+    cache.put(["c"], torch.zeros(1, 2), [False], versions="v")
+    whole, expected = path.read_bytes(), cache.get(["a", "b"])
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
+        caplog.clear()
+        other = VectorCache(tmp_path, dim=2)
+        assert "c" in other
+        if "a" in other and "b" in other:  # in the versions or the padding of the header
+            assert all(map(torch.equal, other.get(["a", "b"]), expected))
+        else:
+            assert path.name in caplog.text
+
+
+def test_shards_without_a_digest_are_read(tmp_path):
+    """Those of earlier releases."""
+    from pykeen_mmkg.features.store import save_atomically
+
+    cache = VectorCache(tmp_path, dim=2)
+    cache.put(["a"], torch.ones(1, 2), [False], versions="v")
+    (path,) = tmp_path.iterdir()
+    document = {"kind": "vectors", "keys": ["a"], "versions": "v"}
+    save_atomically({"vectors": torch.ones(1, 2), "truncated": torch.tensor([False])}, path, document)
+    assert "a" in VectorCache(tmp_path, dim=2)

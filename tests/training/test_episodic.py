@@ -93,3 +93,18 @@ def test_episodic_loop_trains_any_model(typed: TriplesFactory) -> None:
         EpisodicTrainingLoop(model=model, triples_factory=typed, negatives="some")
     with pytest.raises(MultimodalError, match="draws its batches itself"):
         loop.train(typed, num_epochs=1, batch_size=4, sampler="schlichtkrull", use_tqdm=False)
+
+
+def test_workers_share_the_batches_of_an_epoch(typed: TriplesFactory) -> None:
+    """They are as many as without workers."""
+    loop = EpisodicTrainingLoop(
+        model=TransE(triples_factory=typed, embedding_dim=4, random_seed=0),
+        triples_factory=typed,
+        num_batches=5,
+        optimizer="adam",
+    )
+    for workers in (0, 1, 2, 3):
+        loader = loop._create_training_data_loader(
+            typed, sampler=None, batch_size=4, drop_last=False, num_workers=workers
+        )
+        assert len(list(loader)) == 5
