@@ -67,7 +67,7 @@ class ModalitySources:
         :class:`~pykeen_mmkg.datasets.tables.ModalityTable`
     :param relations: path of the table of the relations (columns relation, label, description)
     :param images: path of the image folder of the entities
-    :param image_kwargs: how that folder is read, see :func:`~pykeen_mmkg.datasets.tables.find_images`
+    :param image_kwargs: how that folder is read, see :func:`~pykeen_mmkg.datasets.image_folder.find_images`
     :param missing_rows: ``"error"``, or ``"allow"`` labels without a row in their table
     :param features: feature files, with the keys of :data:`FEATURE_KEYS`: ``visual``, ``textual``,
         ``relation_visual``, ``relation_textual``. A value is a path to a file of

@@ -3,13 +3,15 @@
 from .candidate_lists import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
 from .folder import MultimodalDataset
+from .image_folder import find_images
 from .importing import import_graph, read_frame
 from .labels import labels_in_order, labels_of
 from .loading import dataset_digest, load_dataset
 from .metadata import GraphMetadata
 from .overlap import RelationOverlap, relation_overlaps
 from .splits import SplitDataset, SplitReport, split_unseen_entities, split_unseen_relations
-from .tables import ModalityTable, find_images, load_table
+from .tables import ModalityTable, load_table
+from .triple_splits import SPLIT_KINDS, SplitRule
 from .types import entity_types, type_candidates, type_pools
 from .writing import write_dataset
 
@@ -17,6 +19,8 @@ __all__ = [
     "dataset_digest",
     "Coverage",
     "GraphMetadata",
+    "SPLIT_KINDS",
+    "SplitRule",
     "ModalityTable",
     "MultimodalDataset",
     "RelationOverlap",

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import DataError
-from .files import read_lines
+from .delimited import read_lines
 
 __all__ = ["read_candidates", "read_relations"]
 

@@ -6,7 +6,7 @@ import logging
 import pathlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from docdata import parse_docdata
@@ -17,10 +17,13 @@ from pykeen.typing import LongTensor
 from ..errors import DataError, DatasetNotFoundError
 from .candidate_lists import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
-from .files import SUFFIXES, LabeledTriple, find_file, map_triples, read_triples
+from .files import LabeledTriple, find_file, map_triples, read_triples
+from .image_folder import ImageName
+from .layout import SPLIT_FILES, find_splits, ignored_files
 from .metadata import FEATURE_KEYS, GraphMetadata
 from .rebuilding import RebuiltFromFilesMixin
 from .tables import Missing, ModalityTable
+from .triple_splits import SplitRule, split_anew
 
 __all__ = [
     "MultimodalDataset",
@@ -30,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 PathLike = str | pathlib.Path
 
-#: the names of the splits, as PyKEEN calls them, and the files they come from
-SPLIT_FILES: Mapping[str, str] = {"training": "train", "validation": "valid", "testing": "test"}
 #: file names of feature stores in the sub-folder ``features``
 FEATURE_NAMES = tuple(FEATURE_KEYS.values())
 
@@ -46,11 +47,13 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
 
     The folder holds
 
-    - ``train.tsv``, ``test.tsv`` and optionally ``valid.tsv`` (or ``.txt``): head, relation and tail separated by tabs,
-      UTF-8, without header or quoting; further test splits as ``test-<name>.tsv``, see :attr:`extra`;
+    - ``train.tsv``, ``test.tsv`` and optionally ``valid.tsv`` (or ``validation``, ``dev``): head, relation and tail,
+      with or without a header row; as ``.tsv``, ``.txt``, ``.csv`` (each also ``.gz``) or ``.parquet``, see
+      :mod:`~pykeen_mmkg.datasets.delimited`; further test splits as ``test-<name>.tsv``, see :attr:`extra`. One file
+      ``triples.tsv``, or training triples without a test split, are split at the reading, see ``split``;
     - optionally ``entities.tsv`` and ``relations.tsv``, see
       :meth:`~pykeen_mmkg.datasets.tables.ModalityTable.load`;
-    - optionally a folder ``images``, see :func:`~pykeen_mmkg.datasets.tables.find_images`;
+    - optionally a folder ``images``, see :func:`~pykeen_mmkg.datasets.image_folder.find_images`;
     - optionally a folder ``features`` with stores called as in :data:`FEATURE_NAMES`, ``visual.safetensors`` and so on;
     - for evaluation on unseen relations, each optional: ``candidates.json`` (relation -> candidate entities),
       ``dev_relations.txt`` (one relation a line) and ``known_true.tsv`` (further true triples, for filtering only).
@@ -58,6 +61,9 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
     All factories share the ids of all entities and relations over all splits and tables, so that no triple is dropped
     for an entity or relation that is unseen in training. What a model needs travels as ``"multimodal"`` in the
     factories' metadata, see :attr:`record`.
+
+    Nothing in the folder is passed over in silence: one line of the log says what there is, and, as a warning, what is
+    ignored, see :attr:`notes`.
 
     PyKEEN's cache of datasets keeps only how the dataset was constructed: the files are read every time, so that a
     change in them is noticed.
@@ -77,19 +83,23 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
     #: tables that must be in the folder
     required_tables: ClassVar[frozenset[str]] = frozenset()
 
+    #: files of the folder that are neither triples nor tables, and are known
+    further_files: ClassVar[frozenset[str]] = frozenset()
+
     #: the further test splits, by name; they share the ids of the others
     _extra: dict[str, TriplesFactory]
     _entity_table: ModalityTable
     _relation_table: ModalityTable
     _record: GraphMetadata
     _duplicates: dict[str, int]
+    _notes: list[str]
 
     def __init__(
         self,
         path: PathLike | None = None,
         *,
         images: PathLike | None = None,
-        image_name: str = "{label}",
+        image_name: ImageName = "{label}",
         entities: PathLike | None = None,
         relations: PathLike | None = None,
         features: Mapping[str, PathLike] | None = None,
@@ -97,12 +107,14 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         duplicates: Literal["drop", "keep", "error"] = "drop",
         hold_out: Literal["dev"] | None = None,
         create_inverse_triples: bool = False,
+        split: str | Mapping[str, Any] | None = None,
     ) -> None:
         """Initialize the dataset; the files are read at the first use.
 
         :param path: the folder
         :param images: the image folder, default: ``images`` in the folder, if it exists
-        :param image_name: how images are called, with ``{label}`` in place of the entity's label
+        :param image_name: how images are called, with ``{label}`` in place of the entity's label, see
+            :func:`~pykeen_mmkg.datasets.image_folder.find_images`
         :param entities: the entity table, default: ``entities.tsv`` in the folder, if it exists
         :param relations: the relation table, default: ``relations.tsv`` in the folder, if it exists
         :param features: feature stores by name, see :data:`FEATURE_NAMES`, default: those in the sub-folder
@@ -114,6 +126,10 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         :param hold_out: "dev" moves the triples of the relations in ``dev_relations.txt`` from training to validation,
             for tuning on relations that are unseen then
         :param create_inverse_triples: whether training has inverse triples
+        :param split: takes the triples of all splits together and splits them anew: "random", "leak-aware",
+            "unseen-entities", "unseen-relations", or ``{"kind": ..., "ratios": [.8, .1, .1], "seed": 0}``, see
+            :class:`~pykeen_mmkg.datasets.triple_splits.SplitRule`. Without it, only a folder that has no test split
+            is split, at random
         :raises DataError: if the folder does not exist or an option is unknown
         """
         for name, value, allowed in (
@@ -135,6 +151,7 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         self._on_duplicates = duplicates
         self._hold_out = hold_out
         self._create_inverse_triples = create_inverse_triples
+        self._split = None if split is None else SplitRule.of(split)
 
     # ---- locating the files -----------------------------------------------------------------------------------------
 
@@ -175,20 +192,7 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
 
     def _split_paths(self, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Return the files of the splits; the further test splits are called by what follows ``test-``."""
-        paths = {}
-        for split, stem in SPLIT_FILES.items():
-            path = find_file(folder, stem)
-            if path is not None:
-                paths[split] = path
-            elif split != "validation":
-                raise DataError(f"{folder} lacks {stem}.tsv (or {stem}.txt) with the {split} triples")
-        stems = {path.stem for path in folder.glob("test-*") if path.suffix in SUFFIXES}
-        for stem in sorted(stems):
-            name = stem.removeprefix("test-")
-            if name in SPLIT_FILES:
-                raise DataError(f"{folder / stem}: a further test split cannot be called {name!r}")
-            paths[name] = cast(pathlib.Path, find_file(folder, stem))
-        return paths
+        return find_splits(folder)
 
     # ---- loading ----------------------------------------------------------------------------------------------------
 
@@ -200,17 +204,19 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         image_folder = self._image_folder(folder)
         features = self._feature_paths(folder)
 
-        entities = None if entity_path is None else ModalityTable.load(entity_path)
-        relations = None if relation_path is None else ModalityTable.load(relation_path, kind="relation")
+        notes: list[str] = []
+        self._notes = notes
+        entities = None if entity_path is None else ModalityTable.load(entity_path, notes=notes)
+        relations = None if relation_path is None else ModalityTable.load(relation_path, kind="relation", notes=notes)
         known_relations = () if relations is None else relations.labels
         self._duplicates = {}
         triples = {
-            split: self._without_duplicates(read_triples(path, known_relations), split=split, path=path)
+            split: self._without_duplicates(read_triples(path, known_relations, notes), split=split, path=path)
             for split, path in paths.items()
         }
         for split, path in paths.items():
             self._check_rows(triples[split], path=path, entities=entities, relations=relations)
-        triples = self._held_out(triples, folder=folder)
+        triples = self._held_out(split_anew(triples, self._split, notes), folder=folder)
         self._entity_table = _complete(
             entities,
             labels={label for split in triples.values() for h, _, t in split for label in (h, t)},
@@ -220,7 +226,7 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
             relations, labels={r for split in triples.values() for _, r, _ in split}, kind="relation"
         )
         if image_folder is not None:
-            self._entity_table = self._entity_table.with_images(image_folder, image_name=self._image_name)
+            self._entity_table = self._entity_table.with_images(image_folder, self._image_name, notes)
 
         side_files = {name: folder / name for name in ("candidates.json", "dev_relations.txt", "known_true.tsv")}
         self._record = GraphMetadata(
@@ -234,6 +240,10 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
             **{path.stem: str(path) if path.is_file() else None for path in side_files.values()},
             digest=_digest(triples, self._entity_table, self._relation_table),
         )
+        used = {*paths.values(), *side_files.values(), entity_path, relation_path}
+        if ignored := ignored_files(folder, {path.name for path in used if path} | self.further_files):
+            notes.append(f"ignored in {folder}: {', '.join(ignored)}")
+        self._tell(folder, triples)
         self.metadata = self._record.to_metadata()
         factories = {split: self._factory(rows, training=split == "training") for split, rows in triples.items()}
         self._training = factories.pop("training")
@@ -267,8 +277,19 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         message = f"{path}: {repeated} of {len(triples)} triples repeat an earlier line, for instance {example}"
         if self._on_duplicates == "error":
             raise DataError(f"{message}; remove them or pass duplicates='drop'")
-        logger.warning("%s: %s", message, "kept" if self._on_duplicates == "keep" else "each is used once")
+        self._notes.append(f"{message}: {'kept' if self._on_duplicates == 'keep' else 'each is used once'}")
         return triples if self._on_duplicates == "keep" else unique
+
+    def _tell(self, folder: pathlib.Path, triples: Mapping[str, Sequence[LabeledTriple]]) -> None:
+        """Say in one line what was read, and what was not."""
+        table = self._entity_table
+        text, image = sum(map(bool, table.texts().values())), sum(map(bool, table.images))
+        sizes = ", ".join(f"{len(rows)} {name}" for name, rows in triples.items())
+        read = (
+            f"{folder}: {len(table)} entities, {text} with a text and {image} with an image; "
+            f"{len(self._relation_table)} relations; triples: {sizes}"
+        )
+        logger.log(logging.WARNING if self._notes else logging.INFO, "%s", "; ".join([read, *self._notes]))
 
     def _check_rows(
         self,
@@ -361,6 +382,12 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         return self._duplicates
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was ignored or changed at the reading of the folder, a sentence each."""
+        self._ensure()
+        return tuple(self._notes)
+
+    @property
     def candidates(self) -> dict[str, list[str]] | None:
         """The candidate entities per relation from ``candidates.json``, None if there is no such file."""
         path = self.record.candidates
@@ -403,9 +430,8 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
     # docstr-coverage: inherited
     def summary_str(self, title: str | None = None, show_examples: int | None = 5, end: str = "\n") -> str:  # noqa: D102
         summary = super().summary_str(title=title, show_examples=show_examples, end="\n")
-        repeated = {split: count for split, count in self.duplicates.items() if count}
-        note = f"repeated lines: {repeated}\n" if repeated else ""
-        return f"{summary}{note}{self.coverage().summary()}{end}"
+        notes = "".join(f"note: {note}\n" for note in self.notes)
+        return f"{summary}{notes}{self.coverage().summary()}{end}"
 
 
 def _complete(table: ModalityTable | None, labels: set[str], kind: Literal["entity", "relation"]) -> ModalityTable:

@@ -9,14 +9,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
-import torch
 from PIL import Image
-from pykeen.triples import TriplesFactory
 
 from ..errors import DataError, ImageError
 from ..io import write_text, written_whole
+from .delimited import format_rows
 from .files import LabeledTriple
 from .tables import Kind, ModalityTable
+from .triple_splits import SplitRule
 
 __all__ = [
     "import_graph",
@@ -96,7 +96,8 @@ def import_graph(
         if not {"train", "test"} <= set(splits):
             raise DataError(f"the splits {sorted(splits)} lack train or test; give one table to have it split")
     else:
-        splits = _split(_triples(triples, columns), ratios, seed)
+        parts = SplitRule(ratios=ratios, seed=seed).split(_triples(triples, columns))
+        splits = {SPLITS[name]: rows for name, rows in parts.items()}
     kinds: tuple[tuple[Kind, str, Any], ...] = (("entity", "entities", entities), ("relation", "relations", relations))
     folder.parent.mkdir(parents=True, exist_ok=True)
     # of the same depth, for the table tells images by relative paths
@@ -107,7 +108,7 @@ def import_graph(
             if source is not None:
                 _table(read_frame(source), kind, made).save(made / f"{plural}.tsv")
         for name, rows in splits.items():
-            write_text(made / f"{name}.tsv", "".join("\t".join(row) + "\n" for row in rows))
+            write_text(made / f"{name}.tsv", format_rows(rows))
         made.rename(folder)
     except BaseException:
         shutil.rmtree(made)
@@ -134,24 +135,6 @@ def _label(cell: Any) -> str:
     if any(char in text for char in "\t\n\r"):
         raise DataError(f"the label {text[:100]!r} holds a tab or a line break")
     return text
-
-
-def _split(rows: list[LabeledTriple], ratios: Sequence[float], seed: int) -> dict[str, list[LabeledTriple]]:
-    if len(ratios) != 3 or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
-        raise DataError(f"ratios={tuple(ratios)} must be three positive shares of 1: training, validation, testing")
-    entities = {label: i for i, label in enumerate(sorted({label for h, _, t in rows for label in (h, t)}))}
-    relations = {label: i for i, label in enumerate(sorted({r for _, r, _ in rows}))}
-    unique = list(dict.fromkeys(rows))
-    ids = torch.as_tensor([(entities[h], relations[r], entities[t]) for h, r, t in unique])
-    factory = TriplesFactory(ids, entity_to_id=entities, relation_to_id=relations)
-    try:
-        parts = factory.split(list(ratios), random_state=seed)
-    except ValueError as error:
-        raise DataError(f"ratios={tuple(ratios)}: {error} Give training a larger share") from error
-    return {
-        name: [(str(h), str(r), str(t)) for h, r, t in part.label_triples(part.mapped_triples).tolist()]
-        for name, part in zip(("train", "valid", "test"), parts, strict=True)
-    }
 
 
 def _table(frame: pd.DataFrame, kind: Kind, folder: pathlib.Path) -> ModalityTable:

@@ -44,7 +44,7 @@ class GraphMetadata:
     relations: str | None = None
     #: the image folder of the entities
     images: str | None = None
-    #: how the image folder is read, see :func:`~pykeen_mmkg.datasets.tables.find_images`
+    #: how the image folder is read, see :func:`~pykeen_mmkg.datasets.image_folder.find_images`
     image_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: "error", or "allow" labels without a row in their table
     missing_rows: Missing = "error"

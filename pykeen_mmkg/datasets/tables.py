@@ -3,104 +3,31 @@
 import dataclasses
 import hashlib
 import json
-import logging
 import os
 import pathlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal
-from urllib.parse import unquote
 
 from ..errors import DataError, ImageError
 from ..io import write_text
-from .files import read_lines
+from .delimited import broken_row, format_rows, read_rows
+from .files import check_label, tell
+from .image_folder import ImageName, describe_unmatched, find_images
 from .labels import Kind
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "ModalityTable",
-    "find_images",
     "load_table",
 ]
 
-logger = logging.getLogger(__name__)
-
-#: the suffixes by which a file in an image folder counts as an image
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-
 Missing = Literal["error", "allow"]
 
-_NUMBERED = re.compile(r"(.+)_(\d+)", flags=re.DOTALL)
-_DIGITS = re.compile(r"(\d+)")
+#: what stands before the path of an image that is somewhere in the web
+URL_SCHEMES = ("http://", "https://")
 
-
-def _natural(path: pathlib.Path) -> tuple[tuple[int, int, str], ...]:
-    """Sort ``a_10.jpg`` after ``a_2.jpg``."""
-    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in _DIGITS.split(path.name))
-
-
-def _check_image_name(image_name: str) -> None:
-    if "{label}" not in image_name:
-        raise DataError(f"image_name={image_name!r} lacks {{label}}; for example 'n{{label}}' for n<label>_0.jpg")
-
-
-def find_images(
-    folder: str | pathlib.Path, labels: Iterable[str], image_name: str = "{label}"
-) -> tuple[dict[str, tuple[pathlib.Path, ...]], int]:
-    """Find the images of labels in a folder.
-
-    An image belongs to a label if it is called ``<label>.<suffix>`` or ``<label>_<number>.<suffix>``, or lies in a
-    sub-folder ``<label>``. The name can be URL-quoted (``%2Fm%2F0100mt.jpg``), for labels with characters that file
-    names cannot have. A name that is itself a label belongs to that label: with the labels ``a`` and ``a_1``,
-    ``a_1.jpg`` is of the latter.
-
-    :param folder: the image folder
-    :param labels: the labels
-    :param image_name: the name of a label's images, with ``{label}`` in place of the label; ``n{label}`` finds
-        ``n00001930_0.jpg`` for the label ``00001930``
-    :returns: the images per label that has any, in natural order (2 before 10); and the number of images of no label
-    :raises ImageError: if the folder does not exist
-    :raises DataError: if the image name does not hold ``{label}``
-    """
-    _check_image_name(image_name)
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
-        raise ImageError(f"image folder {folder} does not exist or is no folder")
-    names = {image_name.replace("{label}", label): label for label in labels}
-
-    def resolve(stem: str) -> str | None:
-        candidates = (stem, unquote(stem))
-        for name in candidates:
-            if name in names:
-                return names[name]
-        for name in candidates:
-            match = _NUMBERED.fullmatch(name)
-            if match and match.group(1) in names:
-                return names[match.group(1)]
-        return None
-
-    found: dict[str, list[pathlib.Path]] = {}
-    unmatched = 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                name = entry.name if entry.name in names else unquote(entry.name)
-                label = names.get(name)
-                images = [path for path in pathlib.Path(entry.path).iterdir() if _is_image(path)]
-            else:
-                path = pathlib.Path(entry.path)
-                images = [path] if _is_image(path) else []
-                label = resolve(path.stem) if images else None
-            if label is None:
-                unmatched += len(images)
-            elif images:
-                found.setdefault(label, []).extend(images)
-    return {label: tuple(sorted(paths, key=_natural)) for label, paths in found.items()}, unmatched
-
-
-def _is_image(path: pathlib.Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+_BREAKS = re.compile(r"\s*[\t\r\n]+\s*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,66 +71,92 @@ class ModalityTable:
         cls,
         path: str | pathlib.Path,
         kind: Kind = "entity",
+        notes: list[str] | None = None,
     ) -> "ModalityTable":
-        """Load a table from a tab-separated UTF-8 file with a header row.
+        """Load a table from a TSV, CSV or Parquet file with a header row, see :mod:`.delimited`.
 
         The label that the triples use is the column ``entity`` (of a relation table: ``relation``) or ``id``, and
         where there is none, the column ``label``. Further columns, at least one: ``name`` (or ``label``, if that is not
         the former), ``description``, and ``images``: paths relative to the table, separated by ``|``. A field can be
-        empty; there is no quoting. Further columns are ignored with a warning.
+        empty. Spaces around a label do not belong to it, and a line break in a quoted text is read as a space. Images
+        that are URLs are passed over, see :func:`~pykeen_mmkg.datasets.image_urls.fetch_images`.
 
         :param path: the file
         :param kind: whether the table is of entities or relations
+        :param notes: gets a sentence for whatever is ignored or changed; without it, they are warnings of the log
         :returns: the table
         :raises DataError: if the file is missing, empty or not UTF-8, a column is missing, a label comes twice, or a
             row has no label or too many columns
         :raises ImageError: if an image of the column does not exist
         """
         path = pathlib.Path(path)
-        if not path.is_file():
+        if not path.exists():
             raise DataError(f"{kind} table {path} does not exist")
-        lines = read_lines(path)
-        columns = _read_header(lines[0], path=path, kind=kind)
+        (_, header), *body = read_rows(path)
+        found: list[str] = []
+        columns = _read_header(header, path=path, kind=kind, notes=found)
+        width = len(header)
+        if (broken := broken_row(body, width)) is not None:
+            raise DataError(f"{path}, line {broken}: a quote opens in {width} columns and is not closed in the line")
         rows: dict[str, int] = {}
         names: list[str] = []
         descriptions: list[str] = []
         paths: list[tuple[pathlib.Path, ...]] = []
-        width = len(lines[0].split("\t"))
+        urls = 0
+        spaced: list[str] = []
         label_at, name_at, text_at, image_at = (
             columns.get(key, width) for key in ("key", "name", "description", "images")
         )
-        for number, line in enumerate(lines[1:], start=2):
-            fields = line.split("\t")
-            if len(fields) > width:
+        for number, given in body:
+            if len(given) > width:
                 raise DataError(
-                    f"{path}, line {number}: {len(fields)} columns, but the header has {width}; "
+                    f"{path}, line {number}: {len(given)} columns, but the header has {width}; "
                     f"a text must not hold a tab"
                 )
             # one more, so that a column that is not there reads as empty
-            fields += [""] * (width + 1 - len(fields))
-            label = fields[label_at]
-            if not label.strip():
+            fields = given + [""] * (width + 1 - len(given))
+            label = check_label(fields[label_at], f"{path}, line {number}")
+            if not label:
                 raise DataError(f"{path}, line {number}: the {kind} has no label")
+            if label != fields[label_at]:
+                spaced.append(fields[label_at])
             if label in rows:
                 raise DataError(
                     f"{path}, line {number}: the {kind} {label!r} has a row already, line {rows[label]}; "
                     f"keep one of them"
                 )
             rows[label] = number
-            names.append(fields[name_at].strip())
-            descriptions.append(fields[text_at].strip())
-            paths.append(_read_images(fields[image_at], path=path, row=f"line {number}: {kind} {label!r}"))
+            names.append(_BREAKS.sub(" ", fields[name_at].strip()))
+            descriptions.append(_BREAKS.sub(" ", fields[text_at].strip()))
+            listed = image_parts(fields[image_at])
+            local = [part for part in listed if not part.startswith(URL_SCHEMES)]
+            urls += len(listed) - len(local)
+            paths.append(_read_images(local, path=path, row=f"line {number}: {kind} {label!r}"))
+        if spaced:
+            found.append(f"{path}: spaces around {len(spaced)} labels are left out, e.g. of {spaced[0]!r}")
+        if urls:
+            found.append(f"{path}: {urls} images are URLs and not used until they are fetched: `pykeen-mmkg fetch`")
+        tell(found, notes)
         return cls(tuple(rows), tuple(names), tuple(descriptions), tuple(paths), kind=kind, source=str(path))
 
-    def with_images(self, folder: str | pathlib.Path, image_name: str = "{label}") -> "ModalityTable":
-        """Add the images of a folder, see :func:`find_images`; a warning says so if no image fits a label."""
+    def with_images(
+        self, folder: str | pathlib.Path, image_name: ImageName = "{label}", notes: list[str] | None = None
+    ) -> "ModalityTable":
+        """Add the images of a folder, see :func:`~pykeen_mmkg.datasets.image_folder.find_images`.
+
+        :param folder: the folder
+        :param image_name: how the images are called
+        :param notes: gets a sentence about files that belong to no label; without it, it is a warning of the log
+        :returns: a table with these images behind those that it has
+        """
+        folder = pathlib.Path(folder)
         found, unmatched = find_images(folder, self.labels, image_name=image_name)
-        if unmatched and not found:
-            logger.warning(
-                "%s: none of the %d images fits %s as %r; see image_name", folder, unmatched, self.source, image_name
-            )
-        elif unmatched:
-            logger.info("%s: %d images belong to no %s of %s", folder, unmatched, self.kind, self.source)
+        # what a row names may lie in the folder under any name
+        own = {os.path.realpath(image) for images in self.images for image in images}
+        left = [path for path in unmatched if os.path.realpath(path) not in own] if own else unmatched
+        hint = "" if found else f"; none fits {image_name!r}: see image_name"
+        told = describe_unmatched(left, sum(map(len, found.values())), self.kind)
+        tell([f"{folder}: {sentence}{hint}" for sentence in told], notes)
         images = tuple(own + found.get(label, ()) for label, own in zip(self.labels, self.images, strict=True))
         return dataclasses.replace(self, images=images)
 
@@ -284,7 +237,7 @@ class ModalityTable:
         :raises DataError: if a field holds a tab or a line break
         """
         path = pathlib.Path(path)
-        lines = [f"{self.kind}\tname\tdescription" + "\timages" * any(self.images)]
+        rows = [[self.kind, "name", "description"] + ["images"] * any(self.images)]
         for label, name, description, images in zip(
             self.labels, self.names, self.descriptions, self.images, strict=True
         ):
@@ -295,13 +248,13 @@ class ModalityTable:
                 raise DataError(
                     f"{self.kind} {label!r}: a field holds a tab or a line break and cannot be written to {path}"
                 )
-            lines.append("\t".join(fields))
-        write_text(path, "\n".join(lines) + "\n")
+            rows.append(fields)
+        write_text(path, format_rows(rows))
 
 
-def _read_header(line: str, path: pathlib.Path, kind: Kind) -> dict[str, int]:
+def _read_header(cells: Sequence[str], path: pathlib.Path, kind: Kind, notes: list[str]) -> dict[str, int]:
     """Find the columns of a table: "key", "name", "description", "images"."""
-    header = [field.strip().lower() for field in line.split("\t")]
+    header = [cell.strip().lower() for cell in cells]
     columns: dict[str, int] = {}
     for target, names in (
         ("key", (kind, "id", "label")),
@@ -314,21 +267,26 @@ def _read_header(line: str, path: pathlib.Path, kind: Kind) -> dict[str, int]:
             columns[target] = header.index(name)
     if "key" not in columns:
         raise DataError(f"{path}: the header lacks the column {kind!r} (or 'id', or 'label'); it has {header}")
-    twice = sorted({field for field in header if header.count(field) > 1})
+    twice = sorted({field for field in header if field and header.count(field) > 1})
     if twice:
         raise DataError(f"{path}: the header has the column {twice[0]!r} twice")
     if len(columns) == 1:
         raise DataError(f"{path}: the header lacks a column 'name', 'description' or 'images'; it has {header}")
     ignored = [name for i, name in enumerate(header) if i not in columns.values()]
     if ignored:
-        logger.warning("%s: the columns %s are not used", path, ignored)
+        notes.append(f"{path}: the columns {ignored} are not used")
     return columns
 
 
-def _read_images(field: str, path: pathlib.Path, row: str) -> tuple[pathlib.Path, ...]:
+def image_parts(field: str) -> list[str]:
+    """Return the paths and URLs of an image column's cell."""
+    return [part.strip() for part in field.split("|") if part.strip()]
+
+
+def _read_images(parts: Iterable[str], path: pathlib.Path, row: str) -> tuple[pathlib.Path, ...]:
     """Resolve the paths of an image column."""
     images = []
-    for part in filter(None, (part.strip() for part in field.split("|"))):
+    for part in parts:
         image = path.parent / part
         if not image.is_file():
             raise ImageError(f"{path}, {row}: the image {part!r} does not exist (looked for {image})")
@@ -342,7 +300,7 @@ def load_table(
     table: ModalityTable | str | pathlib.Path | None = None,
     images: str | pathlib.Path | None = None,
     missing_rows: Missing = "error",
-    image_name: str = "{label}",
+    image_name: ImageName = "{label}",
 ) -> ModalityTable:
     """Load the table of some labels: its rows in their order, with the images of a folder.
 

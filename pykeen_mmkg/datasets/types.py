@@ -7,7 +7,7 @@ import torch
 from pykeen.typing import LongTensor, MappedTriples
 
 from ..errors import DataError
-from .files import read_lines
+from .delimited import read_lines
 from .labels import labels_in_order
 
 __all__ = ["entity_types", "type_candidates", "type_pools"]

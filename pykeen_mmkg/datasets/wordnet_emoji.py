@@ -71,6 +71,8 @@ class WordNetEmoji(MultimodalDataset):
     #: where the package keeps the files
     folder: ClassVar[pathlib.Path] = pathlib.Path(__file__).resolve().with_name("wn_emoji")
 
+    further_files: ClassVar[frozenset[str]] = frozenset({"images.tsv", "unseen-entities.tsv"})
+
     #: further splits that are not for testing, by their file names
     further_splits: ClassVar[tuple[str, ...]] = ("valid-unseen-entities",)
 

@@ -6,6 +6,7 @@ from pykeen.datasets.base import Dataset
 
 from ..errors import DataError
 from ..io import write_text
+from .delimited import format_rows
 from .metadata import GraphMetadata
 
 __all__ = ["write_dataset"]
@@ -36,8 +37,7 @@ def write_dataset(dataset: Dataset, folder: str | pathlib.Path) -> None:
     entities.save(folder / "entities.tsv")
     relations.save(folder / "relations.tsv")
     for name, factory in factories.items():
-        lines = [
-            f"{entities.labels[h]}\t{relations.labels[r]}\t{entities.labels[t]}\n"
-            for h, r, t in factory.mapped_triples.tolist()
+        rows = [
+            (entities.labels[h], relations.labels[r], entities.labels[t]) for h, r, t in factory.mapped_triples.tolist()
         ]
-        write_text(folder / f"{name}.tsv", "".join(lines))
+        write_text(folder / f"{name}.tsv", format_rows(rows))

@@ -271,9 +271,14 @@ def test_resolves_in_a_fresh_interpreter(folder: pathlib.Path, tmp_path: pathlib
 # ---- bad input ------------------------------------------------------------------------------------------------------
 
 
-def test_missing_split(folder: pathlib.Path):
+def test_missing_split(folder: pathlib.Path, caplog: pytest.LogCaptureFixture):
     (folder / "test.tsv").unlink()
-    with pytest.raises(DataError, match="lacks test.tsv"):
+    with caplog.at_level(logging.WARNING):
+        dataset = MultimodalDataset(folder)
+        assert (dataset.training.num_triples, dataset.testing.num_triples) == (4, 1)
+    assert "there is no test split: the training triples are split (random, 90/0/10 %, seed 0)" in caplog.text
+    (folder / "train.tsv").unlink()
+    with pytest.raises(DataError, match="lacks train.tsv"):
         MultimodalDataset(folder).training  # noqa: B018
 
 
@@ -324,7 +329,7 @@ def test_repeated_triples(folder: pathlib.Path, caplog: pytest.LogCaptureFixture
         assert dataset.training.num_triples == 5
     assert "2 of 7 triples repeat an earlier line, for instance ('a', 'likes', 'b')" in caplog.text
     assert dataset.duplicates == {"training": 2, "validation": 0, "testing": 0, "unseen-entities": 0}
-    assert "{'training': 2}" in dataset.summary_str()
+    assert "note: " in dataset.summary_str() and "2 of 7 triples" in dataset.summary_str()
     assert MultimodalDataset(folder, duplicates="keep").training.num_triples == 7
     with pytest.raises(DataError, match="2 of 7"):
         MultimodalDataset(folder, duplicates="error").training  # noqa: B018

@@ -48,6 +48,7 @@ class Benchmark(MultimodalDataset):
     folder_name: str
     #: what the conversion calls a published file -> <repository>/<path> of ``sources.tsv``
     files: Mapping[str, str]
+    further_files: ClassVar[frozenset[str]] = frozenset({ORIGIN_FILE, "types.tsv"})
     #: the name of an image folder beside the dataset's
     image_folder_name: ClassVar[str | None] = None
 

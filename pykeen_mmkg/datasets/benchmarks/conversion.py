@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...errors import DataError
 from ...io import write_text
-from ..files import LabeledTriple, read_lines
+from ..delimited import read_lines
+from ..files import LabeledTriple
 
 __all__ = [
     "PublishedGraph",

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from docdata import parse_docdata
 
 from ...errors import DataError
-from ..files import LabeledTriple, read_lines
+from ..delimited import read_lines
+from ..files import LabeledTriple
 from .base import Benchmark
 from .conversion import (
     PublishedGraph,

@@ -7,7 +7,8 @@ from urllib.parse import unquote
 
 from docdata import parse_docdata
 
-from ..files import LabeledTriple, read_lines
+from ..delimited import read_lines
+from ..files import LabeledTriple
 from . import freebase
 from .base import Benchmark
 from .conversion import PublishedGraph, PublishedText, read_columns, read_id_triples, read_ids, words_of

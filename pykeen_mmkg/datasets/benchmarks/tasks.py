@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from docdata import parse_docdata
 
-from ..files import read_lines
+from ..delimited import read_lines
 from ..types import type_candidates
 from .base import Benchmark
 from .conversion import PublishedGraph, labels_of, read_id_triples, read_ids, read_tasks, tasks_as_triples
