@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from ..errors import DataError, EncoderError, ImageError, UnusableImageError
 from ..features.store import FeatureStore
 from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
-from .images import MAX_PIXELS, decode_image, read_image
+from .images import MAX_PIXELS, count_pixels, decode_image, read_image
 from .resolver import make_encoder
 from .shards import ShardWriter, VectorCache
 
@@ -41,6 +41,10 @@ Y = TypeVar("Y")
 
 #: The libraries on which the last digits of a vector may depend
 LIBRARIES = ("torch", "transformers", "tokenizers", "pillow")
+
+
+#: The most pixels that the images of a batch have together, unless a single one has more
+BATCH_PIXELS = 1 << 26
 
 
 def default_directory() -> pathlib.Path:
@@ -157,9 +161,10 @@ def encode_images(
     def explain(path: str, error: Exception) -> str:
         return f"{error} (an image of {owners[path]!r})"
 
-    def digest(path: str) -> str:
+    def digest(path: str) -> tuple[str, int]:
         try:
-            return hashlib.sha256(read_image(path)).hexdigest()
+            data = read_image(path)
+            return hashlib.sha256(data).hexdigest(), count_pixels(data)
         except ImageError as error:
             raise ImageError(explain(path, error)) from None
 
@@ -170,15 +175,15 @@ def encode_images(
             total=len(owners), desc="Reading images", unit="image", disable=not progress or not owners, leave=False
         )
         with bar:
-            keys = {}
-            for path, key in zip(owners, _ahead(pool, digest, owners, ahead=4 * workers), strict=True):
-                keys[path] = key
+            keys, pixels = {}, {}
+            for path, (key, count) in zip(owners, _ahead(pool, digest, owners, ahead=4 * workers), strict=True):
+                keys[path], pixels[key] = key, count
                 bar.update()
         cache = _open_cache(encoder, directory, modality=VISUAL)
         # one path for each distinct content
         pending = {key: path for path, key in reversed(keys.items()) if key not in cache}
         order = sorted(pending)  # so that the batches do not depend on the order of the input
-        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        batches = list(_cut(order, size, pixels))
         lock = threading.Lock()
 
         def prepare(batch: Sequence[str]) -> tuple[int, list[str], Mapping[str, Any] | None]:
@@ -260,6 +265,20 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[X], Y], items: Iterable
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _cut(keys: Sequence[str], size: int, pixels: Mapping[str, int]) -> Iterator[list[str]]:
+    """Cut images into batches of a number that do not have too many pixels together."""
+    batch: list[str] = []
+    total = 0
+    for key in keys:
+        if batch and (len(batch) == size or total + pixels[key] > BATCH_PIXELS):
+            yield batch
+            batch, total = [], 0
+        batch.append(key)
+        total += pixels[key]
+    if batch:
+        yield batch
 
 
 def _assemble(

@@ -8,14 +8,20 @@ What becomes of the special cases:
 - The rotation that EXIF asks for is applied. Of an animation, the first frame is taken.
 - What cannot be decoded, has a side of one pixel, more pixels than a decompression bomb may have or an extreme shape
   raises :class:`pykeen_mmkg.errors.UnusableImageError`, so that a caller can skip it.
-- A file that is missing or cannot be read is always an error, for it is a mistake in the table or the file system.
+- A file that is missing or cannot be read is always an error, for it is a mistake in the table or the file system; so
+  is what is no file (a pipe, a device) or has more bytes than any picture.
+- A picture of more than :data:`SHRINK_PIXELS` is reduced by a whole factor, of JPEG while it is decoded, since encoders
+  scale it down much further; only one such picture is decoded at a time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import os
 import pathlib
+import stat
+import threading
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -24,8 +30,11 @@ from ..errors import ImageError, UnusableImageError
 
 __all__ = [
     "MAX_ASPECT",
+    "MAX_BYTES",
     "MAX_PIXELS",
     "MIN_SIDE",
+    "SHRINK_PIXELS",
+    "count_pixels",
     "decode_image",
     "load_image",
     "read_image",
@@ -35,11 +44,20 @@ __all__ = [
 #: The most pixels an image may have; Pillow itself refuses more than about this number
 MAX_PIXELS = 178_956_970
 
+#: The most bytes that the file of an image may have
+MAX_BYTES = 1 << 28
+
+#: The number of pixels above which a picture is reduced, to no fewer than a quarter of this number
+SHRINK_PIXELS = 1 << 24
+
 #: The fewest pixels that each side must have
 MIN_SIDE = 2
 
 #: The largest ratio of the sides: preprocessing that scales the short side to 224 pixels would blow up longer ones
 MAX_ASPECT = 100.0
+
+#: Held while a picture of more than :data:`SHRINK_PIXELS` is decoded
+_LARGE = threading.Lock()
 
 #: The formats that are read. Others of Pillow's are rarities, or start a program (EPS calls Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "MPO", "AVIF", "JPEG2000", "PPM", "ICO", "TGA", "PCX")
@@ -56,11 +74,41 @@ def read_image(path: str | pathlib.Path) -> bytes:
         if it is missing or cannot be read
     """
     try:
-        return pathlib.Path(path).read_bytes()
+        # without O_NONBLOCK, opening a pipe would wait for a writer
+        with os.fdopen(
+            os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+        ) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ImageError(f"The image {path} is no file, but a folder, a pipe or a device. Remove it.")
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise ImageError(f"The image {path} does not exist. Correct the path, or remove it from the table.") from None
-    except OSError as error:
-        raise ImageError(f"The image {path} cannot be read: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"The image {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"The image {path} has more than {MAX_BYTES} bytes, more than any picture. Make it smaller.")
+    return data
+
+
+def count_pixels(data: bytes) -> int:
+    """Count the pixels of an image as it will be decoded, by its header alone.
+
+    :param data:
+        the bytes of the file
+    :returns:
+        their number, at most :data:`SHRINK_PIXELS`; zero where it is no image
+    """
+    try:
+        with _open(data) as image:
+            return min(image.width * image.height, SHRINK_PIXELS)
+    except Exception:  # whatever is wrong with it is said when it is decoded
+        return 0
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header of an image of the formats that are allowed."""
+    Image.init()  # registers the formats; idempotent
+    return Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
 
 
 def decode_image(data: bytes, name: str | pathlib.Path = "<bytes>", max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -77,12 +125,17 @@ def decode_image(data: bytes, name: str | pathlib.Path = "<bytes>", max_pixels: 
     :raises UnusableImageError:
         if it cannot be decoded, is too small, too large or too elongated
     """
-    Image.init()  # registers the formats; idempotent
-    formats = [name for name in FORMATS if name in Image.OPEN]
     try:
-        with Image.open(io.BytesIO(data), formats=formats) as image:
+        with _open(data) as image:
             check_size(image.size, name=name, max_pixels=max_pixels)
-            return to_rgb(image)
+            factor = int((image.width * image.height / (SHRINK_PIXELS / 4)) ** 0.5)
+            if image.width * image.height <= SHRINK_PIXELS:
+                image.load()
+                # an icon holds a picture whose size is not that of the header
+                check_size(image.size, name=name, max_pixels=max_pixels)
+                return to_rgb(image)
+            with _LARGE:
+                return _reduced(image, min(factor, min(image.size) // MIN_SIDE))
     except UnusableImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -92,6 +145,29 @@ def decode_image(data: bytes, name: str | pathlib.Path = "<bytes>", max_pixels: 
         # the message may hold the address of the buffer, which differs from run to run
         reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else f"broken ({error})"
         raise UnusableImageError(f"{name}: {reason}") from error
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
+    """Decode a large image into RGB, smaller by a factor, strip by strip, so that it is never there twice."""
+    width, height = image.size
+    if image.format == "JPEG":
+        image.draft(None, (width // factor, height // factor))  # the decoder goes down by a power of two by itself
+        factor = max(1, factor * image.width // width)
+    image.load()
+    width, height = image.size
+    unsigned, bounds = _is_unsigned(image), None
+    if image.mode in ("I", "F") and not unsigned:
+        bounds = _range(np.asarray(image))
+    result = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    rows = max(1, (1 << 20) // (width * factor)) * factor
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        result.paste(_flat(strip, unsigned, bounds).reduce(factor), (0, top // factor))
+    with contextlib.suppress(Exception):  # as above
+        turned = Image.Exif()
+        turned[0x0112] = image.getexif().get(0x0112, 1)
+        result.info["exif"] = turned.tobytes()
+    return to_rgb(result)
 
 
 def load_image(path: str | pathlib.Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -141,11 +217,21 @@ def to_rgb(image: Image.Image) -> Image.Image:
         the image in the mode RGB
     """
     image.load()
-    unsigned = image.mode.startswith("I;16") or image.format in ("PNG", "PPM")
+    unsigned = _is_unsigned(image)
     with contextlib.suppress(Exception):  # broken EXIF data says nothing about the pixels
         image = ImageOps.exif_transpose(image)
+    return _flat(image, unsigned)
+
+
+def _is_unsigned(image: Image.Image) -> bool:
+    """Return whether wide greyscale is of 16 unsigned bits."""
+    return image.mode != "F" and (image.mode.startswith("I;16") or image.format in ("PNG", "PPM"))
+
+
+def _flat(image: Image.Image, unsigned: bool, bounds: tuple[float, float] | None = None) -> Image.Image:
+    """Convert into RGB over white, as it lies."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _to_eight_bits(image, unsigned=unsigned and image.mode != "F")
+        image = _to_eight_bits(image, unsigned, bounds)
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -153,14 +239,19 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _to_eight_bits(image: Image.Image, unsigned: bool) -> Image.Image:
+def _to_eight_bits(image: Image.Image, unsigned: bool, bounds: tuple[float, float] | None) -> Image.Image:
     """Scale wide greyscale to 8 bits, from 16 unsigned bits or by its range; Pillow's own conversion clips to white."""
     values = np.asarray(image).astype(np.float64)
     if unsigned:
         low, high = 0.0, 65535.0
     else:
-        finite = values[np.isfinite(values)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        low, high = bounds or _range(values)
         values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
     return Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    """Return the least and the greatest finite number."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)

@@ -460,3 +460,19 @@ def test_the_real_encoder_knows_pictures(shared, dual_encoder, tmp_path):
         # the mean rank of the right one among n is n / 2 by chance, with a standard error of .29 n / sqrt(n)
         ranks = (s > s.diag().unsqueeze(-1)).sum(dim=-1) / len(s)
         assert ranks.mean() < 0.5 - 4 * 0.29 / len(s) ** 0.5
+
+
+def test_batches_of_large_images_are_smaller(tmp_path, album, monkeypatch):
+    """The pixels that are in memory at a time are bounded; the vectors are the same."""
+    expected = run(encode_images, album, CountingEncoder(), tmp_path / "a")
+    monkeypatch.setattr("pykeen_mmkg.encoders.encode.BATCH_PIXELS", 130)  # two images of 8 x 8 pixels
+    sizes = []
+
+    class Recording(CountingEncoder):
+        def prepare_images(self, images):
+            sizes.append(len(images))
+            return super().prepare_images(images)
+
+    store = run(encode_images, album, Recording(), tmp_path / "b", batch_size=32)
+    assert torch.equal(store.vectors, expected.vectors)
+    assert sizes == [2, 2]

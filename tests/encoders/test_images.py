@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import struct
 import zlib
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
-from pykeen_mmkg.encoders.images import MAX_ASPECT, decode_image, load_image, read_image, to_rgb
+from pykeen_mmkg.encoders.images import MAX_ASPECT, MAX_BYTES, decode_image, load_image, read_image, to_rgb
 from pykeen_mmkg.errors import ImageError, UnusableImageError
 
 
@@ -258,3 +259,53 @@ def test_to_rgb_leaves_its_input_alone(picture):
     assert image.mode == "RGBA"
     assert np.array_equal(np.asarray(image), before)
     assert np.array_equal(pixels(to_rgb(ImageOps.exif_transpose(picture))), pixels(picture))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "1", "LA", "I;16", "F", "CMYK"])
+def test_large_pictures_are_reduced(mode, monkeypatch):
+    """By a whole factor, strip by strip, with the colours and the size that the whole picture would have."""
+    values = np.linspace(0, 1, 1300 * 900).reshape(1300, 900)
+    if mode in ("I;16", "F"):
+        image = Image.fromarray((values * 60_000).astype({"I;16": np.uint16, "F": np.float32}[mode]))
+    else:
+        image = Image.fromarray((values * 255).astype(np.uint8)).convert("RGB").convert(mode)
+    data = encode(image, "TIFF" if mode in ("F", "CMYK") else "PNG")
+    whole = decode_image(data)
+    monkeypatch.setattr("pykeen_mmkg.encoders.images.SHRINK_PIXELS", 1 << 18)
+    small = decode_image(data)
+    factor = 4  # 1,170,000 pixels, but no fewer than 2 ** 16 may be left
+    assert small.size == (225, 325)
+    assert np.abs(pixels(small) - pixels(whole.reduce(factor))).max() <= 1
+
+
+def test_a_large_jpeg_is_reduced_while_it_is_decoded(monkeypatch):
+    """And comes out upright."""
+    image = Image.new("RGB", (2000, 1000), "red")
+    image.paste("blue", (1000, 0, 2000, 1000))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(image, "JPEG", exif=exif)
+    monkeypatch.setattr("pykeen_mmkg.encoders.images.SHRINK_PIXELS", 1 << 18)
+    small = decode_image(data)
+    assert small.width * 2 == small.height and 2**16 <= small.width * small.height <= 2**18
+    assert pixels(small)[5, 5].tolist()[0] > 200 and pixels(small)[-5, 5].tolist()[2] > 200
+
+
+def test_an_icon_that_is_larger_than_it_says():
+    """The header of an icon says 16 x 16; the picture in it is another matter."""
+    picture = encode(Image.new("RGB", (4000, 4000)), "PNG")
+    header = struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(picture), 22)
+    with pytest.raises(UnusableImageError, match="photo"):
+        decode_image(header + picture, name="photo", max_pixels=1_000_000)
+
+
+def test_no_file(tmp_path):
+    """A pipe does not hang, a device does not fill the memory, and neither does a file of any size."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    with (tmp_path / "huge.jpg").open("wb") as file:
+        file.truncate(MAX_BYTES * 100)
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    for name in ("pipe.jpg", "zero.jpg", "huge.jpg", "loop.jpg", "a\0b.jpg"):
+        with pytest.raises(ImageError, match=name.split("\0")[0]):
+            read_image(tmp_path / name)
