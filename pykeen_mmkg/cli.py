@@ -97,9 +97,12 @@ def encode(
     factory = _dataset(dataset, dataset_kwargs).training
     given = {"encoder_kwargs": encoder_kwargs or None, "store": store, "strict": strict}
     sources = ModalitySources.from_factory(factory, given, encoder=encoder or DEFAULT_ENCODER)
-    for (kind, modality), key in FEATURE_KEYS.items():
-        table = sources.entities if kind == "entity" else sources.relations
-        if table is None or (modality == "visual" and kind == "relation"):
+    # texts first, which are the lesser work: what an encoder lacks then shows before all images are encoded
+    for (kind, modality), key in sorted(FEATURE_KEYS.items(), key=lambda item: item[1].endswith("visual")):
+        if not sources.provides(kind, modality):
+            continue
+        if not sources.offers(kind, modality, labels_of(factory, kind, inverse=False)):
+            click.echo(f"{key}: skipped, since no {kind} has {'a text' if modality == 'textual' else 'an image'}")
             continue
         features = sources.gather(kind, modality, labels_of(factory, kind))
         has = int(features.mask.sum())

@@ -194,6 +194,19 @@ class ModalitySources:
             return self.entities is not None
         return self.images is not None or (self.entities is not None and any(self._read(kind, self.entities).images))
 
+    def offers(self, kind: Kind, modality: str, labels: Sequence[str]) -> bool:
+        """Return whether there are features of a modality, or any label has a text or an image to make them of.
+
+        :param kind: ``"entity"`` or ``"relation"``
+        :param modality: ``"visual"`` or ``"textual"``
+        :param labels: the labels, without those of inverse relations
+        :returns: whether :meth:`gather` has something to gather
+        """
+        if self._stored(FEATURE_KEYS[kind, modality]) is not None:
+            return True
+        table = self.table(kind, labels)
+        return any(table.images) if modality == VISUAL else any(table.texts().values())
+
     def gather(self, kind: Kind, modality: str, labels: Sequence[str]) -> FeatureStore:
         """Return the features of one modality, encoding what is not encoded yet.
 

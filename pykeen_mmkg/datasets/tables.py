@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal
@@ -26,6 +27,12 @@ Missing = Literal["error", "allow"]
 
 #: what stands before the path of an image that is somewhere in the web
 URL_SCHEMES = ("http://", "https://")
+
+#: an environment variable: folders (as in PATH) outside of a table's own from which its images may be
+IMAGE_PATH = "PYKEEN_MMKG_IMAGES"
+
+#: the folder beside a table that is written in which images from elsewhere get a second name
+LINKED = "linked_images"
 
 _BREAKS = re.compile(r"\s*[\t\r\n]+\s*")
 
@@ -231,7 +238,10 @@ class ModalityTable:
         return sha.hexdigest()
 
     def save(self, path: str | pathlib.Path) -> None:
-        """Write the table so that :meth:`load` gives an equal one; the paths of images become relative to the file.
+        """Write the table so that :meth:`load` gives an equal one.
+
+        The paths of images become relative to the file. Images from outside of its folder get a second name there, in
+        :data:`LINKED`, without being copied if they are on the same file system, so that the folder can be moved.
 
         :param path: the file to write
         :raises DataError: if a field holds a tab or a line break
@@ -241,14 +251,13 @@ class ModalityTable:
         for label, name, description, images in zip(
             self.labels, self.names, self.descriptions, self.images, strict=True
         ):
-            # PurePath.relative_to cannot step up before Python 3.12
-            relative = [pathlib.Path(os.path.relpath(image, path.parent)).as_posix() for image in images]
-            fields = [label, name, description] + ["|".join(relative)] * any(self.images)
-            if any(char in field for field in fields for char in "\t\n\r"):
+            texts = (label, name, description)
+            if any(char in field for field in (*texts, *map(str, images)) for char in "\t\n\r"):
                 raise DataError(
                     f"{self.kind} {label!r}: a field holds a tab or a line break and cannot be written to {path}"
                 )
-            rows.append(fields)
+            placed = [_place(image, path.parent) for image in images]
+            rows.append([*texts] + ["|".join(placed)] * any(self.images))
         write_text(path, format_rows(rows))
 
 
@@ -288,10 +297,36 @@ def _read_images(parts: Iterable[str], path: pathlib.Path, row: str) -> tuple[pa
     images = []
     for part in parts:
         image = path.parent / part
+        within = [path.parent, *map(pathlib.Path, filter(None, os.environ.get(IMAGE_PATH, "").split(os.pathsep)))]
+        if not any(_lies_in(image, folder) for folder in within):
+            raise ImageError(
+                f"{path}, {row}: the image {part!r} is outside of the table's folder. Put it there, or allow "
+                f"its folder by the environment variable {IMAGE_PATH}"
+            )
         if not image.is_file():
             raise ImageError(f"{path}, {row}: the image {part!r} does not exist (looked for {image})")
         images.append(image)
     return tuple(images)
+
+
+def _lies_in(path: pathlib.Path, folder: pathlib.Path) -> bool:
+    """Return whether a path is that of something in a folder, as it is written: links are the folder's owner's."""
+    return pathlib.PurePath(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
+
+
+def _place(image: pathlib.Path, folder: pathlib.Path) -> str:
+    """Return the path of an image relative to a folder; one from elsewhere is linked there, or copied, first."""
+    if not _lies_in(image, folder):
+        origin = hashlib.sha256(os.path.abspath(image.parent).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        placed = folder / LINKED / origin / image.name
+        if not placed.exists():
+            placed.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(image.resolve(), placed)
+            except OSError:  # another file system
+                shutil.copyfile(image, placed)
+        image = placed
+    return pathlib.Path(os.path.abspath(image)).relative_to(os.path.abspath(folder)).as_posix()
 
 
 def load_table(

@@ -15,7 +15,7 @@ __all__ = ["write_dataset"]
 def write_dataset(dataset: Dataset, folder: str | pathlib.Path) -> None:
     """Write a dataset as a folder that :class:`~pykeen_mmkg.datasets.folder.MultimodalDataset` loads with equal ids.
 
-    Triples, texts and the paths of images are written; images themselves stay where they are.
+    Triples, texts and the paths of images are written; images themselves get a second name in the folder.
 
     :param dataset: the dataset, with labels; its tables are those that the training factory's metadata point to
     :param folder: the folder, new or empty

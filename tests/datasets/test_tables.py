@@ -154,9 +154,11 @@ def test_save_and_load(tmp_path_factory: pytest.TempPathFactory, rows: dict[str,
     table.save(folder / "sub" / "entities.tsv")
     loaded = ModalityTable.load(folder / "sub" / "entities.tsv")
     assert (loaded.labels, loaded.names, loaded.descriptions) == (table.labels, table.names, table.descriptions)
-    assert [[p.resolve() for p in paths] for paths in loaded.images] == [list(paths) for paths in images]
+    assert [[p.samefile(folder / "pics" / "x.png") for p in paths] for paths in loaded.images] == [
+        [True] * len(paths) for paths in images
+    ]
     assert loaded.digest == table.digest
-    assert [path.name for path in (folder / "sub").iterdir()] == ["entities.tsv"]
+    assert {path.name for path in (folder / "sub").iterdir()} <= {"entities.tsv", "linked_images"}
 
 
 def test_save_refuses_what_cannot_be_read(tmp_path: pathlib.Path):
@@ -211,3 +213,16 @@ def test_an_image_of_a_row_that_the_graph_lacks(tmp_path: pathlib.Path):
     touch(images, "a.jpg", "a_1.jpg", "z_2.jpg")
     table = load_table(["a", "z"], "entity", path, images, missing_rows="allow")
     assert [[image.name for image in paths] for paths in table.images] == [["a.jpg"], ["z_2.jpg"]]
+
+
+@pytest.mark.parametrize("path", ["../secret.png", "x/../../secret.png", "{folder}/secret.png"])
+def test_images_outside_of_the_folder(path: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    """Whoever passes a folder on does not choose what is read elsewhere, unless that is allowed."""
+    touch(tmp_path, "secret.png")
+    touch(tmp_path, "graph/x/y.png")
+    table = tmp_path / "graph" / "entities.tsv"
+    table.write_text(f"entity\timages\na\t{path.format(folder=tmp_path)}\n")
+    with pytest.raises(ImageError, match="entities.tsv, line 2.*secret.png.*outside.*PYKEEN_MMKG_IMAGES"):
+        ModalityTable.load(table)
+    monkeypatch.setenv("PYKEEN_MMKG_IMAGES", str(tmp_path))
+    assert ModalityTable.load(table).images[0][0].samefile(tmp_path / "secret.png")

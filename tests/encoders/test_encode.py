@@ -5,13 +5,16 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pykeen_mmkg.cli import main
 from pykeen_mmkg.encoders import encode_images, encode_texts, make_encoder
 from pykeen_mmkg.encoders.encode import default_directory
 from pykeen_mmkg.encoders.encoder import TEXTUAL, VisionLanguageEncoder
@@ -476,3 +479,20 @@ def test_batches_of_large_images_are_smaller(tmp_path, album, monkeypatch):
     store = run(encode_images, album, Recording(), tmp_path / "b", batch_size=32)
     assert torch.equal(store.vectors, expected.vectors)
     assert sizes == [2, 2]
+
+
+def test_a_modality_that_no_entity_has_is_skipped(folder, tiny, tmp_path):
+    """On the command line, a text model is enough for a graph without images, whose folder is empty or not there."""
+    graph = shutil.copytree(folder, tmp_path / "graph")
+    shutil.rmtree(graph / "images")
+
+    def said():
+        arguments = ["encode", graph, "--encoder", tiny("bert"), "--store", tmp_path / "s"]
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "visual" not in said()
+    (graph / "images").mkdir()
+    assert "visual: skipped, since no entity has an image" in said()
+    assert said().startswith("textual: 22 of 24")
