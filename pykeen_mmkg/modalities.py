@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pykeen.triples import CoreTriplesFactory
+from torch import nn
 
 from .datasets.labels import Kind, labels_of
 from .datasets.metadata import FEATURE_KEYS, GraphMetadata
@@ -31,6 +32,7 @@ __all__ = [
     "TEXTUAL",
     "VISUAL",
     "ModalitySources",
+    "gathered",
     "labels_of",
 ]
 
@@ -271,3 +273,12 @@ class ModalitySources:
                 return store
         features.save(path)
         return FeatureStore.load(path)
+
+
+def gathered(model: nn.Module) -> dict[str, ModalitySources]:
+    """Return the sources of a model and its parts, such as the scorers of late fusion, by the names of the modules."""
+    return {
+        name: sources
+        for name, module in model.named_modules()
+        if isinstance(sources := getattr(module, "sources", None), ModalitySources)
+    }

@@ -57,7 +57,6 @@ ELSEWHERE = {
     "models.zero_shot.descriptions": "models/zero_shot/test_relevidence.py",
     "models.zero_shot.mre": "conformance_cases/case_described.py",
     "runs.card": "runs/test_run.py",
-    "runs.sources": "runs/test_run.py",
 }
 
 

@@ -7,7 +7,7 @@ from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from ..errors import DataError
 
-__all__ = ["Kind", "labels_in_order", "labels_of"]
+__all__ = ["Kind", "is_inverse", "labels_in_order", "labels_of"]
 
 Kind = Literal["entity", "relation"]
 
@@ -45,3 +45,13 @@ def labels_of(triples_factory: CoreTriplesFactory, kind: Kind, inverse: bool = T
     while any(label + suffix in mapping for label in labels):
         suffix += INVERSE_SUFFIX
     return [label for base in labels for label in (base, base + suffix)]
+
+
+def is_inverse(label: str, relation_to_id: Mapping[str, int]) -> bool:
+    """Return whether :func:`labels_of` may call the inverse of a relation so; the label of a relation never is one."""
+    base = label
+    while label not in relation_to_id and base.endswith(INVERSE_SUFFIX):
+        base = base.removesuffix(INVERSE_SUFFIX)
+        if base in relation_to_id:
+            return True
+    return False

@@ -262,16 +262,16 @@ class LateFusion(OwnLossMixin, Model):
         :returns: a model that shares the scorers with this one
         :raises MultimodalError: if a name is unknown, or the model has not been trained in this process
         """
-        known = {*self.columns, *(scorer.name for scorer in self._scorers)}
-        if unknown := sorted(set(names) - known):
+        if unknown := sorted(set(names) - (known := {*self.columns, *(scorer.name for scorer in self._scorers)})):
             raise MultimodalError(f"There are no scorers {unknown}; known are {sorted(known)}.")
-        if not self.fitted or self._factory is None:
+        columns = self._chosen(names or None, prior)
+        lacking = self.candidates is None and len(columns) > 1 and bool(self.deviation.any())  # fitted elsewhere
+        if not self.fitted or self._factory is None or lacking:
             raise MultimodalError("Train the model first; one that was loaded from a file has no candidates to fit by.")
         other = copy.copy(self)
-        # a copy is made as a file would be, without what is needed for training
         other._factory, other.candidates = self._factory, self.candidates
         other._buffers = {key: value.clone() for key, value in self._buffers.items() if value is not None}
-        other._set_weights(self._chosen(names or None, prior))
+        other._set_weights(columns)
         return other
 
     def _weights(self, relations: LongTensor, target: Target) -> FloatTensor:

@@ -25,7 +25,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from huggingface_hub import ModelHubMixin, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from pykeen.models import Model, model_resolver
 from pykeen.pipeline import PipelineResult
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
@@ -33,12 +35,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..datasets import labels_in_order
-from ..errors import RunError
+from ..errors import MultimodalError, RunError
 from ..evaluation.description import versions
 from ..io import file_digest, write_text, written_whole
 from .card import model_card
 from .pykeen_folder import load_pykeen_run
-from .sources import SOURCE_ARGUMENTS, FeatureMode, read_sources, write_sources
+from .safety import isolated, read_json
+from .sources import FeatureMode, read_sources, without_sources, write_sources
 from .state import flatten_state, restore_state
 
 __all__ = ["FORMAT", "RUN_FILE", "Run", "graph_digest", "load_run", "open_run", "save_run"]
@@ -179,7 +182,7 @@ class Run(
         # a folder without it is no run: one whose writing is interrupted is not taken for whole
         (folder / RUN_FILE).unlink(missing_ok=True)
         sources, kwargs = write_sources(
-            self.model, self.training, dict(self.document["model_kwargs"]), folder, mode=self.features
+            self.model, self.training, self.document["model_kwargs"], folder, mode=self.features
         )
         state, tensors = flatten_state(self.model.state_dict())
         try:
@@ -230,53 +233,66 @@ class Run(
     ) -> "Run":
         folder = pathlib.Path(model_id)
         if not folder.is_dir():
-            folder = pathlib.Path(
-                snapshot_download(
-                    model_id,
-                    revision=revision,
-                    cache_dir=cache_dir,
-                    force_download=force_download,
-                    local_files_only=local_files_only,
-                    token=token,
-                    # whatever else a repository holds is not fetched
-                    allow_patterns=["*.json", "*.safetensors", "*.tsv", CARD_FILE],
+            try:
+                folder = pathlib.Path(
+                    snapshot_download(
+                        model_id,
+                        revision=revision,
+                        cache_dir=cache_dir,
+                        force_download=force_download,
+                        local_files_only=local_files_only,
+                        token=token,
+                        # whatever else a repository holds is not fetched
+                        allow_patterns=["*.json", "*.safetensors", "*.tsv", CARD_FILE],
+                    )
                 )
-            )
+            except (HfHubHTTPError, HFValidationError, OSError) as error:
+                raise RunError(f"{model_id} is neither a folder nor a run on the hub: {error}") from error
         return cls._load(folder)
 
     @classmethod
     def _load(cls, folder: pathlib.Path) -> "Run":
-        document = _read_json(folder / RUN_FILE)
-        if document.get("format") != FORMAT:
-            raise RunError(
-                f"{folder} is a run in format {document.get('format')!r}; this version of pykeen-mmkg reads {FORMAT}."
-            )
+        document = read_json(folder / RUN_FILE)
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            found = document.get("format") if isinstance(document, dict) else type(document).__name__
+            raise RunError(f"{folder / RUN_FILE} has the format {found!r}; this version of pykeen-mmkg reads {FORMAT}.")
         if document.get("digest") != _document_digest(document):
             raise RunError(f"{folder / RUN_FILE} was changed after the run was saved; take a whole copy of the run.")
-        training = cls._training(folder, document)
-        training.metadata = read_sources(folder, document)
-        kwargs = {name: value for name, value in document["model_kwargs"].items() if name not in SOURCE_ARGUMENTS}
-        model = model_resolver.make(document["model"], kwargs, triples_factory=training)
-        weights = folder / WEIGHTS_FILE
-        if not weights.is_file():
-            raise RunError(f"{folder} lacks {WEIGHTS_FILE}: the run is incomplete.")
-        if file_digest(weights) != document["weights"]:
-            raise RunError(f"{weights} is not the file that was saved (its digest differs); take a whole copy.")
-        state = restore_state(document["state"], load_file(weights))
-        _load_state(model, state, folder, document)
+        try:
+            with isolated(folder):
+                training = cls._training(folder, document)
+                training.metadata = read_sources(folder, document)
+                kwargs = without_sources(document["model_kwargs"])
+                model = model_resolver.make(document["model"], kwargs, triples_factory=training)
+                weights = folder / WEIGHTS_FILE
+                if not weights.is_file():
+                    raise RunError(f"{folder} lacks {WEIGHTS_FILE}: the run is incomplete.")
+                if file_digest(weights) != document["weights"]:
+                    raise RunError(f"{weights} is not the file that was saved (its digest differs); take a whole copy.")
+                state = restore_state(document["state"], load_file(weights))
+                _load_state(model, state, folder, document)
+        except MultimodalError:
+            raise
+        except Exception as error:  # whatever a model makes of arguments that no version of it has written
+            raise RunError(
+                f"{folder / RUN_FILE} describes no model that can be made here ({type(error).__name__}: {error}). Was "
+                f"it saved with another version? It says {document.get('versions')}."
+            ) from error
         return cls(model.eval(), training, document)
 
     @staticmethod
     def _training(folder: pathlib.Path, document: Mapping[str, Any]) -> TriplesFactory:
-        labels, graph, path = _read_json(folder / LABELS_FILE), document["graph"], folder / TRIPLES_FILE
+        labels, graph, path = read_json(folder / LABELS_FILE), document["graph"], folder / TRIPLES_FILE
         try:
-            factory = TriplesFactory(
-                mapped_triples=load_file(path)["triples"],
-                entity_to_id={label: i for i, label in enumerate(labels["entities"])},
-                relation_to_id={label: i for i, label in enumerate(labels["relations"])},
-                create_inverse_triples=graph["create_inverse_triples"],
-            )
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            triples = load_file(path)["triples"]
+            maps = [{label: i for i, label in enumerate(labels[name])} for name in ("entities", "relations")]
+            sizes = torch.tensor([len(maps[0]), len(maps[1]), len(maps[0])])
+            if [len(labels["entities"]), len(labels["relations"])] != [len(own) for own in maps]:
+                raise ValueError("a label comes twice")
+            if triples.dtype != torch.long or bool(((triples < 0) | (triples >= sizes)).any()):
+                raise ValueError("a triple has an id without a label")
+            factory = TriplesFactory(triples, maps[0], maps[1], bool(graph["create_inverse_triples"]))
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{path} or {LABELS_FILE} beside it is missing or damaged ({error}): take a whole copy of the run."
             ) from error
@@ -300,15 +316,6 @@ def _load_state(model: Model, state: Mapping[str, Any], folder: pathlib.Path, do
             f"{folder}: the weights do not fit the model ({own[:5]}). Was the run saved with another version? It says "
             f"{document.get('versions')}."
         )
-
-
-def _read_json(path: pathlib.Path) -> Any:
-    if not path.is_file():
-        raise RunError(f"{path.parent} is not a saved run, or is incomplete: {path.name} is missing.")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{path} is damaged ({error}): take a whole copy of the run.") from error
 
 
 def save_run(

@@ -6,20 +6,21 @@ as those of a dataset are, so that a model is made anew from the run's folder al
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from pykeen.models import Model
 from pykeen.triples import TriplesFactory
 
 from ..datasets import GraphMetadata, ModalityTable, labels_in_order
+from ..datasets.labels import is_inverse
 from ..datasets.tables import Kind
 from ..errors import RunError
 from ..features import FeatureStore
 from ..io import file_digest
-from ..modalities import ModalitySources, labels_of
+from ..modalities import ModalitySources, gathered, labels_of
 
-__all__ = ["FeatureMode", "read_sources", "sources_of", "write_sources"]
+__all__ = ["FeatureMode", "read_sources", "sources_of", "without_sources", "write_sources"]
 
 #: what becomes of feature stores, see :func:`pykeen_mmkg.runs.save_run`
 FeatureMode = Literal["copy", "needed rows", "link"]
@@ -34,17 +35,34 @@ SOURCE_ARGUMENTS = ("encoder", "sources")
 
 
 def sources_of(model: Model) -> dict[str, FeatureStore]:
-    """Return the feature stores that a model and its parts have read, by key; see :data:`~.modalities.FEATURE_KEYS`."""
+    """Return the feature stores that a model and its parts have read, by key; see :data:`~.modalities.FEATURE_KEYS`.
+
+    :param model: the model
+    :returns: the stores
+    :raises RunError: if parts of it, such as the scorers of late fusion, read different features of one kind
+    """
+    found: dict[str, FeatureStore] = {}
+    for name, sources in gathered(model).items():
+        for key, store in sources.used.items():
+            if found.setdefault(key, store).digest != store.digest:
+                raise RunError(
+                    f"{name or 'The model'} reads other {key} features than another part of the model; a run holds one "
+                    "file of each kind. Give the sources to the model, not to its parts."
+                )
+    return found
+
+
+def without_sources(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments without those about sources, also within: scorers of late fusion have some as well."""
     return {
-        key: store
-        for module in model.modules()
-        if isinstance(sources := getattr(module, "sources", None), ModalitySources)
-        for key, store in sources.used.items()
+        name: without_sources(value) if isinstance(value, Mapping) else value
+        for name, value in kwargs.items()
+        if name not in SOURCE_ARGUMENTS
     }
 
 
 def write_sources(
-    model: Model, training: TriplesFactory, kwargs: dict[str, Any], folder: pathlib.Path, mode: FeatureMode
+    model: Model, training: TriplesFactory, kwargs: Mapping[str, Any], folder: pathlib.Path, mode: FeatureMode
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write tables and feature stores into the folder of a run.
 
@@ -54,17 +72,20 @@ def write_sources(
     :param folder: the folder of the run
     :param mode: what becomes of the feature stores
     :returns: what is to be known of the sources, as JSON, and the keyword arguments that are not about sources
-    :raises RunError: if the mode is unknown, or features that exist in memory only are to be linked
+    :raises RunError: if the mode is unknown, features that exist in memory only are to be linked, or parts of the model
+        read different sources of one kind
     """
     if mode not in get_args(FeatureMode):
         raise RunError(f"features={mode!r} must be one of {get_args(FeatureMode)}.")
-    named = {name: kwargs.pop(name) for name in SOURCE_ARGUMENTS if name in kwargs}
     features = {}
     for key, store in sources_of(model).items():
         path: pathlib.Path | str = pathlib.Path("features", f"{key}.safetensors")
         if mode == "needed rows":
             labels = labels_of(training, "relation" if key.startswith("relation") else "entity")
-            store = store.restricted(labels)
+            if key.startswith("relation"):
+                # a scorer of late fusion may read the texts of inverse relations where the graph has none
+                labels = [*labels, *(label for label in store.labels if is_inverse(label, training.relation_to_id))]
+            store = store.restricted(dict.fromkeys(labels))
         if mode == "link":
             if store.path is None:
                 raise RunError(f"The {key} features are in memory only, so there is no file to link to: copy them.")
@@ -81,28 +102,38 @@ def write_sources(
             "encoder": store.provenance.get("encoder"),
             "encoder_fingerprint": store.provenance.get("encoder_fingerprint"),
         }
-    tables = {
-        kind: file_digest(folder / name) for kind, name in TABLES.items() if _write_table(kind, training, named, folder)
-    }
-    encoder = named.get("encoder")
+    # the model's own come first, then those of its parts
+    named = [ModalitySources.from_factory(training, sources=kwargs.get("sources")), *gathered(model).values()]
+    tables = {}
+    for kind, name in TABLES.items():
+        paths = [path for sources in named if (path := getattr(sources, NAMES[kind])) is not None]
+        if paths:
+            _write_table(kind, training, paths, folder / name)
+            tables[kind] = file_digest(folder / name)
+    encoder = kwargs.get("encoder")
     return {
         "features": features,
         "tables": tables,
-        "encoder": encoder if encoder is None or isinstance(encoder, str) else None,
-        "encoder_kwargs": (named.get("sources") or {}).get("encoder_kwargs"),
-    }, kwargs
+        "encoder": encoder if isinstance(encoder, str) else None,
+        "encoder_kwargs": (kwargs.get("sources") or {}).get("encoder_kwargs"),
+    }, without_sources(kwargs)
 
 
-def _write_table(kind: Kind, training: TriplesFactory, named: Mapping[str, Any], folder: pathlib.Path) -> bool:
-    """Write names and descriptions of entities or relations, if there are any."""
-    sources = ModalitySources.from_factory(training, sources=named.get("sources"))
-    path = sources.entities if kind == "entity" else sources.relations
-    if path is None:
-        return False
+def _write_table(kind: Kind, training: TriplesFactory, paths: Sequence[Any], target: pathlib.Path) -> None:
+    """Write names and descriptions of entities or relations."""
     labels = labels_in_order(training.entity_to_id if kind == "entity" else training.relation_to_id)
-    table = ModalityTable.load(path, kind=kind).align(labels, missing="allow")
-    dataclasses.replace(table, images=((),) * len(table)).save(folder / TABLES[kind])
-    return True
+    tables = [
+        dataclasses.replace(
+            ModalityTable.load(path, kind=kind).align(labels, missing="allow"), images=((),) * len(labels)
+        )
+        for path in dict.fromkeys(str(path) for path in paths)
+    ]
+    if len({table.digest for table in tables}) > 1:
+        raise RunError(
+            f"Parts of the model read different tables of the {NAMES[kind]}: {tables[0].source} and others. A run "
+            "holds one of each kind: give the sources to the model, not to its parts."
+        )
+    tables[0].save(target)
 
 
 def read_sources(folder: pathlib.Path, document: Mapping[str, Any]) -> dict[str, Any]:

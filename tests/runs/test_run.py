@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
@@ -47,15 +48,37 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return folder
 
 
+FEW = {"training_kwargs": {"num_epochs": 1, "batch_size": 8, "use_tqdm": False}}
+TOWER = {**FEW, "model_kwargs": {"embedding_dim": 4}}
+RELATIONS_READER = {**FEW, "model_kwargs": {"rank": 2, "hidden_dim": 4}}
+
+#: name, or name and what is special -> keyword arguments; every model of ours, and some of PyKEEN
 MODELS: dict[str, dict[str, Any]] = {
     "vlkge": {"embedding_dim": 4},
     "vlkge complex": {"embedding_dim": 4, "interaction": "vlcomplex", "relation_modalities": ["structural", "textual"]},
+    "vlkge prepared": {"embedding_dim": 4, "representation_kwargs": {"shuffle": {"visual": 1}}},
+    "complexn3": {"embedding_dim": 4},
+    "latefusion": {"scorers": {"content": TOWER, "structure": FEW, "evidence": {}}},
+    "latefusion described": {"scorers": {"structure": FEW, "relevidence": RELATIONS_READER}, "shrinkage": 1.0},
     "twotower": {"embedding_dim": 4},
     "evidence": {},
     "relevidence": {"rank": 2, "hidden_dim": 4},
+    "textonly": {},
+    "mre": {"embedding_dim": 4},
     "zsgan": {"embedding_dim": 4},
-    "distmult": {"embedding_dim": 4},
+    "devise": {"embedding_dim": 4},
+    **dict.fromkeys(["adamicadar", "descriptionfrequency", "blindmixture"], {}),
+    **dict.fromkeys(["inverserule", "symmetricrule", "degreerule", "duplicaterule", "randomrule"], {}),
+    **dict.fromkeys(["distmult", "complex", "rotate", "transe", "compgcn"], {"embedding_dim": 4}),
+    "nodepiece": {"embedding_dim": 4, "num_tokens": 2},
 }
+
+#: those that need inverse triples
+INVERSE = {"compgcn", "nodepiece"}
+
+
+def test_no_model_is_forgotten() -> None:
+    assert {entry.name for entry in entry_points(group="pykeen.models")} <= {name.split()[0] for name in MODELS}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +89,7 @@ def trained(graph: pathlib.Path) -> Callable[[str], PipelineResult]:
         if name not in results:
             results[name] = pipeline(
                 dataset="multimodal",
-                dataset_kwargs={"path": str(graph)},
+                dataset_kwargs={"path": str(graph), "create_inverse_triples": name in INVERSE},
                 model=name.split()[0],
                 model_kwargs=MODELS[name],
                 training_kwargs={"num_epochs": 1, "batch_size": 8, "use_tqdm": False},
