@@ -151,9 +151,7 @@ def _parquet(path: pathlib.Path) -> list[Row]:
 
 def _cell(value: Any, path: pathlib.Path, row: int) -> str:
     if isinstance(value, bytes | dict):
-        raise DataError(
-            f"{path}, row {row}: a cell holds {type(value).__name__}; `pykeen-mmkg import` takes such tables"
-        )
+        raise DataError(f"{path}, row {row}: a cell holds {type(value).__name__}; `import_graph` takes such tables")
     if hasattr(value, "__len__") and not isinstance(value, str):
         return "|".join(_cell(part, path, row) for part in value)
     return "" if value is None or pd.isna(value) else str(value)

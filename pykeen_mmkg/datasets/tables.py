@@ -86,7 +86,7 @@ class ModalityTable:
         where there is none, the column ``label``. Further columns, at least one: ``name`` (or ``label``, if that is not
         the former), ``description``, and ``images``: paths relative to the table, separated by ``|``. A field can be
         empty. Spaces around a label do not belong to it, and a line break in a quoted text is read as a space. Images
-        that are URLs are passed over, see :func:`~pykeen_mmkg.datasets.image_urls.fetch_images`.
+        that are URLs are passed over.
 
         :param path: the file
         :param kind: whether the table is of entities or relations
@@ -142,7 +142,7 @@ class ModalityTable:
         if spaced:
             found.append(f"{path}: spaces around {len(spaced)} labels are left out, e.g. of {spaced[0]!r}")
         if urls:
-            found.append(f"{path}: {urls} images are URLs and not used until they are fetched: `pykeen-mmkg fetch`")
+            found.append(f"{path}: {urls} images are URLs and not used: download them, and name the files")
         tell(found, notes)
         return cls(tuple(rows), tuple(names), tuple(descriptions), tuple(paths), kind=kind, source=str(path))
 

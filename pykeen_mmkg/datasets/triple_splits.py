@@ -157,7 +157,6 @@ def split_anew(
         return dict(triples)
     rule = SplitRule() if "validation" not in triples else SplitRule(ratios=(0.9, 0.0, 0.1))
     notes.append(
-        f"there is no test split: the training triples are split ({rule}); `pykeen-mmkg split` writes a split of your "
-        f"choice"
+        f"there is no test split: the training triples are split ({rule}); `split` of the dataset takes another rule"
     )
     return {**triples, **rule.split(triples["training"])}

@@ -22,8 +22,8 @@ __all__ = [
     "make_encoder",
 ]
 
-#: The kinds of encoders by name: clip, siglip, blip, blip2, flava, dual, text, vision; pair, openclip and
-#: sentencetransformers join in modules of their own
+#: The kinds of encoders by name: clip, siglip, blip, blip2, flava, dual, text, vision; and pair, which joins in its own
+#: module
 encoder_resolver: ClassResolver[VisionLanguageEncoder] = ClassResolver(
     [CLIPEncoder, SigLIPEncoder, BLIPEncoder, BLIP2Encoder, FLAVAEncoder, DualEncoder, TextEncoder, VisionEncoder],
     base=VisionLanguageEncoder,  # type: ignore[type-abstract]

@@ -54,7 +54,7 @@ PLAIN = {
     "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
 }
 
-HELP = "Use encoder='sentence-transformers' with this model, or name a pooling of your own, which leaves the rest out."
+HELP = "Name a pooling of your own (encoder_kwargs={'pooling': 'mean'}), which leaves the rest out."
 
 
 @dataclass(frozen=True)
