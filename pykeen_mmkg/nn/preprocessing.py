@@ -163,11 +163,12 @@ def impute(
         return x, mask
     x = x.clone()
     source, target = other[both], x[both]
-    kernel = _Kernel(source, target, temperature, cross_temperature)
     if method == "ridge":
         gram = source.T @ source
         gram.diagonal().add_(ridge)
         weight = torch.linalg.solve(gram, source.T @ target)
+    else:
+        kernel = _Kernel(source, target, temperature, cross_temperature)
     for ids in only.nonzero().squeeze(-1).split(chunk_size):
         estimate = other[ids] @ weight if method == "ridge" else kernel(other[ids]) @ target
         x[ids] = normalize(estimate, dim=-1)
