@@ -98,6 +98,8 @@ class ModalitySources:
     used: dict[str, FeatureStore] = dataclasses.field(default_factory=dict, init=False, repr=False)
     #: the tables that have been read
     _tables: dict[Kind, ModalityTable] = dataclasses.field(default_factory=dict, init=False, repr=False)
+    #: the last ones by the order of some labels, with their images
+    _aligned: dict[Kind, ModalityTable] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def from_factory(
@@ -172,8 +174,11 @@ class ModalitySources:
         """
         path, images = (self.entities, self.images) if kind == "entity" else (self.relations, None)
         if path is not None or images is not None:
-            table = None if path is None else self._read(kind, path)
-            return load_table(labels, kind, table, images, self.missing_rows, **self.image_kwargs)
+            # texts, images and words are asked for one after the other: the image folder is searched once
+            if kind not in self._aligned or self._aligned[kind].labels != tuple(labels):
+                table = None if path is None else self._read(kind, path)
+                self._aligned[kind] = load_table(labels, kind, table, images, self.missing_rows, **self.image_kwargs)
+            return self._aligned[kind]
         plural = "entities" if kind == "entity" else "relations"
         raise DataError(
             f"No table of the {plural} is known. Give `sources={{{plural!r}: <path of a TSV file with the columns "
@@ -238,7 +243,7 @@ class ModalitySources:
         """Leave out of a pickled model what it can read again: tables, encoders, and features that have a file."""
         used = {key: store.path or store for key, store in self.used.items()}
         encoder = None if isinstance(self.encoder, VisionLanguageEncoder) else self.encoder
-        return {**self.__dict__, "encoder": encoder, "used": used, "_tables": {}}
+        return {**self.__dict__, "encoder": encoder, "used": used, "_tables": {}, "_aligned": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
