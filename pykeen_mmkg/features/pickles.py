@@ -2,13 +2,16 @@
 
 A pickle is a program. This reader knows dictionaries, lists, strings and numbers, and of all functions only those by
 which NumPy arrays of numbers are rebuilt; and even these it replaces by its own, which look at plain bytes. Whatever
-else a pickle names is refused before it is looked up.
+else a pickle names is refused before it is looked up. Nor can a small file ask for much: what it holds is bounded by
+its own size.
 """
 
 from __future__ import annotations
 
+import io
 import pathlib
 import pickle
+import struct
 from collections.abc import Mapping
 from typing import Any, Literal, NoReturn
 
@@ -22,6 +25,9 @@ __all__ = [
     "import_pickle",
     "read_pickle",
 ]
+
+#: The most bytes that a pickle may have, and how deep a vector may be wrapped in lists
+MAX_BYTES, MAX_DEPTH = 1 << 32, 8
 
 #: The types of numbers that are read: floats and integers of any width, and booleans
 NUMBERS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
@@ -56,10 +62,14 @@ def import_pickle(
     content = read_pickle(path)
     if not isinstance(content, dict):
         raise FeatureError(f"{path} holds no dictionary from labels to vectors, but a {type(content).__name__}.")
-    rows = {}
+    rows: dict[str, np.ndarray | None] = {}
+    numbers = path.stat().st_size
     for label, value in content.items():
-        if not isinstance(label, str | int):
-            raise FeatureError(f"{path} has a label of the type {type(label).__name__}: {label!r}.")
+        if not isinstance(label, str | int) or (isinstance(label, int) and label.bit_length() > 64):
+            raise FeatureError(f"{path} has a label of the type {type(label).__name__} that is no number or string.")
+        numbers -= _size(value)
+        if numbers < 0:  # each number has a byte at least, unless the file names one list many times
+            raise FeatureError(f"{path}, {label!r}: the file is too small for the numbers that it says to hold.")
         rows[str(label)] = None if value is None else _vector(value, several, where=f"{path}, {label!r}")
     sizes = {len(row) for row in rows.values() if row is not None}
     if len(sizes) != 1 or len(rows) != len(content):
@@ -82,16 +92,25 @@ def read_pickle(path: pathlib.Path) -> Any:
     :raises FeatureError:
         if the file is missing or no pickle, or if it names anything else
     """
+    if not path.is_file():
+        raise FeatureError(f"There is no feature file at {path}.")
+    if path.stat().st_size > MAX_BYTES:
+        raise FeatureError(f"{path} has more than {MAX_BYTES} bytes; save its vectors in parts, or as an array.")
     try:
-        with path.open("rb") as file:
-            return _Reader(file).load()
+        # from memory, where a length that is a lie cannot be longer than the rest
+        return _Reader(io.BytesIO(path.read_bytes())).load()
     except FeatureError as error:
         raise FeatureError(f"{path} is not read: {error}") from None
-    except FileNotFoundError:
-        raise FeatureError(f"There is no feature file at {path}.") from None
     # a broken pickle raises almost anything
     except Exception as error:
         raise FeatureError(f"{path} is no pickle of plain data ({type(error).__name__}: {error}).") from error
+
+
+def _size(value: object) -> int:
+    """Count the numbers of a vector, or of several."""
+    if isinstance(value, list | tuple):
+        return sum(len(item) if isinstance(item, list | tuple) else 1 for item in value)
+    return 1
 
 
 def _vector(value: object, several: str | None, where: str) -> np.ndarray:
@@ -121,8 +140,9 @@ def _array(value: object) -> np.ndarray:
     if hasattr(value, "as_array"):
         return value.as_array()
     if isinstance(value, list | tuple):
-        while len(value) == 1 and isinstance(value[0], list | tuple):
-            value = value[0]
+        for _ in range(MAX_DEPTH):
+            if len(value) == 1 and isinstance(value[0], list | tuple):
+                value = value[0]
         numbers = [v.as_array().item() if hasattr(v, "as_array") and v.as_array().size == 1 else v for v in value]
         if not all(isinstance(v, int | float) for v in numbers):
             raise FeatureError("it holds something that is no number")
@@ -130,8 +150,14 @@ def _array(value: object) -> np.ndarray:
     raise FeatureError(f"it is of the type {type(value).__name__}")
 
 
-class _Reader(pickle.Unpickler):
+#: The reader in Python, not the one in C: that one sets memory aside for whatever number a file names
+_Unpickler: Any = pickle._Unpickler  # type: ignore[attr-defined]
+
+
+class _Reader(_Unpickler):
     """An unpickler that rebuilds arrays of numbers, and nothing else."""
+
+    dispatch = dict(_Unpickler.dispatch)
 
     def __init__(self, file: Any) -> None:
         super().__init__(file)
@@ -189,7 +215,8 @@ class _Reader(pickle.Unpickler):
             self._known[f"{core}.multiarray", "scalar"] = scalar
             self._known[f"{core}.numeric", "_frombuffer"] = from_buffer
         # bytes in a pickle of protocol 2
-        self._known["_codecs", "encode"] = lambda text, encoding="latin1": str(text).encode("latin1")
+        self._known["_codecs", "encode"] = lambda text, encoding="latin1": str.encode(text, "latin1")
+        self._rebuilt = (Array, DType)
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -203,3 +230,49 @@ class _Reader(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> NoReturn:
         raise FeatureError("it refers to objects outside of the file.")
+
+    def _set_items(self, items: list[Any], to: Any = None) -> None:
+        if to is None:
+            self.append(to := {})
+        if not isinstance(to, dict):
+            raise FeatureError("it sets items of something else than a dictionary.")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, str | int | float | bytes | None):  # the hash of a deep tuple exhausts the stack
+                raise FeatureError(f"it has a label of the type {type(key).__name__}.")
+            to[key] = value
+
+    def _load_dict(self) -> None:
+        self._set_items(self.pop_mark())
+
+    def _load_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set_items([key, value], self.stack[-1])
+
+    def _load_items(self) -> None:
+        items = self.pop_mark()
+        self._set_items(items, self.stack[-1])
+
+    def _load_build(self) -> None:
+        state = self.stack.pop()
+        if not isinstance(self.stack[-1], self._rebuilt):
+            raise FeatureError("it sets attributes of something else than an array.")
+        self.stack[-1].__setstate__(state)
+
+    def _load_bytearray(self) -> None:
+        (size,) = struct.unpack("<Q", self.read(8))
+        data = self.read(size) if size <= MAX_BYTES else b""
+        if len(data) != size:
+            raise FeatureError("it ends too early.")
+        self.append(bytearray(data))
+
+    def _load_set(self) -> None:
+        raise FeatureError("it holds a set, but only numbers, lists, dictionaries and arrays of numbers are read.")
+
+    dispatch |= {
+        pickle.DICT[0]: _load_dict,
+        pickle.SETITEM[0]: _load_item,
+        pickle.SETITEMS[0]: _load_items,
+        pickle.BUILD[0]: _load_build,
+        pickle.BYTEARRAY8[0]: _load_bytearray,
+        **dict.fromkeys((pickle.EMPTY_SET[0], pickle.ADDITEMS[0], pickle.FROZENSET[0]), _load_set),
+    }

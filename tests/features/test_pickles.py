@@ -1,9 +1,11 @@
 """Tests of the import of pickled features."""
 
+import functools
 import os
 import pickle
 import pickletools
 import subprocess
+import tracemalloc
 from collections import OrderedDict
 
 import numpy as np
@@ -213,3 +215,39 @@ def test_several_vectors(protocol, dump):
         import_pickle(dump({"ragged": [first, [1.0]]}, protocol), several="mean")
     with pytest.raises(FeatureError, match="several='first'"):
         import_pickle(path, several="first")
+
+
+LOOP = [1.0]
+LOOP[:] = [LOOP]
+BOMB = functools.reduce(lambda inner, _: [inner, inner], range(40), [1.0])
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        pytest.param(b"\x80\x04\x8e" + (1_800_000_000).to_bytes(8, "little") + b".", "no pickle", id="bytes"),
+        pytest.param(b"\x80\x05\x96" + (1_800_000_000).to_bytes(8, "little") + b".", "too early", id="bytearray"),
+        pytest.param(b"\x80\x04\x8d" + (1_800_000_000).to_bytes(8, "little") + b".", "no pickle", id="text"),
+        pytest.param(b"\x80\x04K\x01r\x00\x00\x00\x70.", "no dictionary", id="memo"),
+        pytest.param({"a": LOOP}, "no number", id="loop"),
+        pytest.param({"a": BOMB}, "no number", id="lists of lists"),
+        pytest.param(b"(d" + b"(" * 99 + b"t" * 99 + b"K\x01s.", "label of the type tuple", id="deep label"),
+        pytest.param(pickle.dumps({"a": {1, 2}}, protocol=4), "holds a set", id="set"),
+        pytest.param(pickle.dumps({1 << 99: [1.0]}), "label of the type int", id="long label"),
+    ],
+)
+def test_small_files_that_ask_for_much(content, match, dump):
+    """What a pickle says of its sizes is held against the file; the peak of memory stays that of a small file."""
+    tracemalloc.start()
+    with pytest.raises(FeatureError, match=match):
+        import_pickle(dump(content))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_one_list_for_many_labels(dump):
+    """A list that is named by many labels would be copied for each: the file is too small for these numbers."""
+    vector = [1.0] * 1000
+    with pytest.raises(FeatureError, match="too small"):
+        import_pickle(dump({str(i): vector for i in range(1000)}, protocol=4))
