@@ -2,8 +2,8 @@
 
 A pickle is a program. This reader knows dictionaries, lists, strings and numbers, and of all functions only those by
 which NumPy arrays of numbers are rebuilt; and even these it replaces by its own, which look at plain bytes. Whatever
-else a pickle names is refused before it is looked up. Nor can a small file ask for much: what it holds is bounded by
-its own size.
+else a pickle names is refused before it is looked up. Lengths, and the numbers in lists, are bounded by the size of the
+file. An array that many labels share is not counted: each label gets a copy of it, as it would from any other file.
 """
 
 from __future__ import annotations
