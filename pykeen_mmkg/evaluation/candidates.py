@@ -50,7 +50,7 @@ class CandidateSets:
         :param labels: the label maps; ``None`` if the mapping holds ids
         :param origin: where the mapping comes from, for messages
         :raises DataError: if a list is empty or repeats an entity
-        :raises EvaluationError: if a list holds something that is no entity of the dataset
+        :raises EvaluationError: if an entity or a relation is not of the dataset
         """
         mapping = read_candidates(mapping)
 
@@ -63,23 +63,19 @@ class CandidateSets:
         def collect(names: Any, where: str) -> LongTensor:
             return torch.tensor([entity(name, where) for name in names], dtype=torch.long)
 
-        def find_relation(name: Any) -> int | None:
-            if labels is not None:
-                return labels.relation_to_id.get(name)
-            return int(name) if isinstance(name, int) or str(name).isdecimal() else None
+        def relation_id(name: Any) -> int:
+            index = (int(name) if str(name).isdecimal() else None) if labels is None else labels.relation_to_id.get(name)
+            if index is None or isinstance(name, bool):
+                raise EvaluationError(f"{name!r} in {origin} is no relation of the dataset.")
+            return index
 
-        # lists of relations that the dataset does not have are of no use and do no harm
-        found = {
-            r: value for r, value in ((find_relation(name), value) for name, value in mapping.items()) if r is not None
-        }
-        title = {find_relation(name): name for name in mapping}
+        found = {relation_id(name): (name, value) for name, value in mapping.items()}
         num_relations = max(found, default=-1) + 1
         lists: list[LongTensor] = []
         by_relation = torch.full((num_relations,), -1, dtype=torch.long)
         keys: list[int] = []
         by_key: list[int] = []
-        for relation, value in found.items():
-            name = title[relation]
+        for relation, (name, value) in found.items():
             if isinstance(value, Mapping):
                 for other, names in value.items():
                     where = f"the list of ({other!r}, {name!r})"

@@ -23,13 +23,21 @@ def _lists(sets, queries):
 
 
 def test_lists_by_relation_and_by_pair():
-    mapping = {"s": ["c", "a"], "t": {"a": ["b"], "c": ["a", "b"]}, "of another dataset": ["x"]}
+    mapping = {"s": ["c", "a"], "t": {"a": ["b"], "c": ["a", "b"]}}
     sets = CandidateSets.from_mapping(mapping, num_entities=3, labels=LABELS)
     assert _lists(sets, [(1, 1), (0, 2), (2, 2)]) == [[0, 2], [1], [0, 1]]
     with pytest.raises(EvaluationError, match="for the relation 'r' .*1 queries of 1 relations.*`exclude_relations`"):
         sets.find(torch.tensor([0, 1]), torch.tensor([1, 0]))
     with pytest.raises(EvaluationError, match="'t' and the entity with id 1"):
         sets.find(torch.tensor([1]), torch.tensor([2]))
+
+
+@pytest.mark.parametrize("name", ["of another dataset", -1, True])
+@pytest.mark.parametrize("labels", [LABELS, None])
+def test_a_relation_that_the_dataset_does_not_have_is_refused(name, labels):
+    """As :attr:`dataset.candidates` refuses it: a list that no query finds is a misspelt one."""
+    with pytest.raises(EvaluationError, match=f"{name!r} in the candidates is no relation"):
+        CandidateSets.from_mapping({name: ["a"]}, num_entities=3, labels=labels)
 
 
 def test_labels_that_are_numbers():
