@@ -64,8 +64,9 @@ class CandidateSets:
             return torch.tensor([entity(name, where) for name in names], dtype=torch.long)
 
         def relation_id(name: Any) -> int:
-            index = (int(name) if str(name).isdecimal() else None) if labels is None else labels.relation_to_id.get(name)
-            if index is None or isinstance(name, bool):
+            ids = {name: int(name)} if labels is None and str(name).isdecimal() else {}
+            index = (ids if labels is None else labels.relation_to_id).get(name)
+            if index is None:
                 raise EvaluationError(f"{name!r} in {origin} is no relation of the dataset.")
             return index
 
