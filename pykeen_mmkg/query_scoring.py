@@ -54,15 +54,12 @@ class QueryScoringMixin:
         triples = torch.stack(columns, dim=-1).view(-1, 3)
         return self.score_hrt(triples, mode=mode).view(ids.shape)  # type: ignore[attr-defined]
 
-    # docstr-coverage: inherited
     def score_t(self, hr_batch: LongTensor, *, tails: LongTensor | None = None, **kwargs) -> FloatTensor:  # noqa: D102
         return self._score_queries(hr_batch, LABEL_TAIL, tails, **kwargs)
 
-    # docstr-coverage: inherited
     def score_h(self, rt_batch: LongTensor, *, heads: LongTensor | None = None, **kwargs) -> FloatTensor:  # noqa: D102
         return self._score_queries(rt_batch, LABEL_HEAD, heads, **kwargs)
 
-    # docstr-coverage: inherited
     def score_r(  # noqa: D102
         self, ht_batch: LongTensor, *, relations: LongTensor | None = None, **kwargs
     ) -> FloatTensor:

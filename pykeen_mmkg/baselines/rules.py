@@ -74,20 +74,16 @@ class Baseline(QueryScoringMixin, EvaluationOnlyModel):
         :returns: shape: ``(b, num_entities)``
         """
 
-    # docstr-coverage: inherited
     def _reset_parameters_(self) -> None:
         return
 
-    # docstr-coverage: inherited
     def collect_regularization_term(self) -> FloatTensor:  # noqa: D102
         return torch.zeros((), device=self.idle.device)
 
-    # docstr-coverage: inherited
     def score_hrt(self, hrt_batch: LongTensor, **kwargs) -> FloatTensor:  # noqa: D102
         scores = self.score_t(hrt_batch[:, :2])
         return scores.gather(1, hrt_batch[:, 2:].to(scores.device))
 
-    # docstr-coverage: inherited
     def _score_queries(
         self,
         batch: LongTensor,
@@ -154,7 +150,6 @@ class _LookupBaseline(Baseline):
     def _find_opposite(self, triples: MappedTriples) -> LongTensor:
         """Return the relation to look up for each relation, ``-1`` for none; shape: ``(num_relations,)``."""
 
-    # docstr-coverage: inherited
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
         scores = torch.zeros(len(entities), self.num_entities)
         opposite = self.opposite[relations]
@@ -182,7 +177,6 @@ class InverseRule(_LookupBaseline):
         link: https://arxiv.org/abs/1707.01476
     """
 
-    # docstr-coverage: inherited
     def _find_opposite(self, triples: MappedTriples) -> LongTensor:
         return opposite_relations(triples, self.num_relations)[0]
 
@@ -199,7 +193,6 @@ class SymmetricRule(_LookupBaseline):
         link: https://aclanthology.org/W15-4007
     """
 
-    # docstr-coverage: inherited
     def _find_opposite(self, triples: MappedTriples) -> LongTensor:
         return torch.arange(self.num_relations)
 
@@ -220,7 +213,6 @@ class DuplicateRule(_LookupBaseline):
 
     swapped = False
 
-    # docstr-coverage: inherited
     def _find_opposite(self, triples: MappedTriples) -> LongTensor:
         return opposite_relations(triples, self.num_relations, "same")[0]
 
@@ -255,7 +247,6 @@ class DegreeRule(Baseline):
             self._entities[target] = (codes % self.num_entities, counts.float(), bounds)
         self.per_relation = per_relation
 
-    # docstr-coverage: inherited
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
         if not self.per_relation:
             return self._degree.repeat(len(relations), 1)
@@ -293,7 +284,6 @@ class RandomRule(Baseline):
         super().__init__(triples_factory, **kwargs)
         self.seed = seed
 
-    # docstr-coverage: inherited
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
         everyone = torch.arange(self.num_entities)
         known = entities[:, None].expand(-1, self.num_entities)

@@ -111,7 +111,6 @@ class AdamicAdar(Baseline):
         self._near = _AdamicAdarScores(triples, self.num_entities, bonus)
         self._degree = degrees(triples, self.num_entities).double()
 
-    # docstr-coverage: inherited
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
         return torch.from_numpy(self._near(entities)).double() + 1e-6 * self._degree
 
@@ -148,7 +147,6 @@ class DescriptionFrequency(Baseline):
         super().__init__(triples_factory, **kwargs)
         self._words = _WordScores(triples_factory, ModalitySources.from_factory(triples_factory, sources))
 
-    # docstr-coverage: inherited
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
         return torch.from_numpy(self._words(relations, target)).double()
 
@@ -185,7 +183,6 @@ class BlindMixture(Baseline):
         self._words = _WordScores(triples_factory, ModalitySources.from_factory(triples_factory, sources))
         self.bonus = bonus
 
-    # docstr-coverage: inherited
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
         linked = self._near.links[entities.numpy()].toarray()
         scores = numpy.log1p(self._near(entities)) + self.bonus * linked + numpy.log1p(self._words(relations, target))

@@ -420,14 +420,12 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         """Count which entities, relations and triples have which modality, and what is unseen in training."""
         return measure_coverage(self.factories, self.entity_table, self.relation_table)
 
-    # docstr-coverage: inherited
     def _summary_rows(self) -> list[tuple[str, int, int, int]]:
         return [
             (name.capitalize() if name in SPLIT_FILES else name, f.num_entities, f.num_relations, f.num_triples)
             for name, f in self.factories.items()
         ]
 
-    # docstr-coverage: inherited
     def summary_str(self, title: str | None = None, show_examples: int | None = 5, end: str = "\n") -> str:  # noqa: D102
         summary = super().summary_str(title=title, show_examples=show_examples, end="\n")
         notes = "".join(f"note: {note}\n" for note in self.notes)

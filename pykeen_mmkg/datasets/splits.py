@@ -96,7 +96,6 @@ class SplitDataset(EagerDataset):
         named = {**self.factory_dict, **self.extra, "removed": self.removed}
         return [(name, f.num_entities, f.num_relations, f.num_triples) for name, f in named.items()]
 
-    # docstr-coverage: inherited
     def summary_str(self, title: str | None = None, show_examples: int | None = 5, end: str = "\n") -> str:  # noqa: D102
         summary = super().summary_str(title=title, show_examples=show_examples, end="\n")
         return f"{summary}{self.report.summary()}{end}"

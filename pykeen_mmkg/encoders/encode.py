@@ -64,25 +64,16 @@ def encode_texts(
 ) -> FeatureStore:
     """Encode texts into a feature store, or take them from the cache.
 
-    :param texts:
-        label -> text; None, or a text of nothing but blanks, means that the item has none
-    :param encoder:
-        the encoder, cf. :func:`pykeen_mmkg.encoders.make_encoder`
-    :param directory:
-        the folder of all caches; by default one below PyKEEN's own
-    :param batch_size:
-        the number of texts in a batch
-    :param progress:
-        whether to show a progress bar
-    :param encoder_kwargs:
-        options of the encoder
-    :returns:
-        a store with one row for each label, in the given order. ``provenance["truncated"]`` counts the items whose text
-        was longer than the encoder's context.
-    :raises DataError:
-        if a text is no string
-    :raises EncoderError:
-        if the encoder has no text model, or gives NaN or infinity; the message names the item
+    :param texts: label -> text; None, or a text of nothing but blanks, means that the item has none
+    :param encoder: the encoder, cf. :func:`pykeen_mmkg.encoders.make_encoder`
+    :param directory: the folder of all caches; by default one below PyKEEN's own
+    :param batch_size: the number of texts in a batch
+    :param progress: whether to show a progress bar
+    :param encoder_kwargs: options of the encoder
+    :returns: a store with one row for each label, in the given order. ``provenance["truncated"]`` counts the items
+        whose text was longer than the encoder's context.
+    :raises DataError: if a text is no string
+    :raises EncoderError: if the encoder has no text model, or gives NaN or infinity; the message names the item
     """
     encoder = _make(encoder, encoder_kwargs, modality=TEXTUAL)
     cleaned: dict[str, str] = {}
@@ -124,31 +115,19 @@ def encode_images(
 ) -> FeatureStore:
     """Encode images into a feature store, or take them from the cache; several images of an item are averaged.
 
-    :param images:
-        label -> paths of its images, possibly none
-    :param encoder:
-        the encoder, cf. :func:`pykeen_mmkg.encoders.make_encoder`
-    :param directory:
-        the folder of all caches; by default one below PyKEEN's own
-    :param strict:
-        whether an image that cannot be used is an error; by default it is skipped, counted and listed, in a warning
-        and, as a JSON list, in ``provenance["skipped"]``
-    :param batch_size:
-        the number of images in a batch
-    :param workers:
-        the number of threads that decode images
-    :param max_pixels:
-        the most pixels an image may have
-    :param progress:
-        whether to show progress bars
-    :param encoder_kwargs:
-        options of the encoder
-    :returns:
-        a store with one row for each label, in the given order
-    :raises ImageError:
-        if an image is missing, or, if strict, cannot be used; the message names the image and its item
-    :raises EncoderError:
-        if the encoder has no vision model, or gives NaN or infinity; the message names the item
+    :param images: label -> paths of its images, possibly none
+    :param encoder: the encoder, cf. :func:`pykeen_mmkg.encoders.make_encoder`
+    :param directory: the folder of all caches; by default one below PyKEEN's own
+    :param strict: whether an image that cannot be used is an error; by default it is skipped, counted and listed, in a
+        warning and, as a JSON list, in ``provenance["skipped"]``
+    :param batch_size: the number of images in a batch
+    :param workers: the number of threads that decode images
+    :param max_pixels: the most pixels an image may have
+    :param progress: whether to show progress bars
+    :param encoder_kwargs: options of the encoder
+    :returns: a store with one row for each label, in the given order
+    :raises ImageError: if an image is missing, or, if strict, cannot be used; the message names the image and its item
+    :raises EncoderError: if the encoder has no vision model, or gives NaN or infinity; the message names the item
     """
     encoder = _make(encoder, encoder_kwargs, modality=VISUAL)
     owners: dict[str, str] = {}

@@ -54,10 +54,8 @@ class VisionLanguageEncoder(ABC):
     def dim(self, modality: str) -> int:
         """Get the dimension of a vector.
 
-        :param modality:
-            the modality, ``"textual"`` or ``"visual"``
-        :returns:
-            the dimension
+        :param modality: the modality, ``"textual"`` or ``"visual"``
+        :returns: the dimension
         """
 
     @classmethod
@@ -85,62 +83,49 @@ class VisionLanguageEncoder(ABC):
     def token_lengths(self, texts: Sequence[str]) -> list[tuple[int, bool]]:
         """Count the tokens of some texts, by which they are sorted, and say which ones are truncated.
 
-        :param texts:
-            the texts, length: n
-        :returns:
-            pairs of the number of tokens after truncation, and whether there were more, length: n
+        :param texts: the texts, length: n
+        :returns: pairs of the number of tokens after truncation, and whether there were more, length: n
         """
         return [(len(text), False) for text in texts]
 
     def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
         """Tokenise a batch of texts.
 
-        :param texts:
-            the texts, length: n
-        :returns:
-            the input of :meth:`embed_texts`
+        :param texts: the texts, length: n
+        :returns: the input of :meth:`embed_texts`
         """
         raise EncoderError(f"The encoder {self.name} has no text model. Give one, e.g., with encoder='pair'.")
 
     def embed_texts(self, inputs: Mapping[str, Any]) -> torch.Tensor:
         """Embed a batch of tokenised texts.
 
-        :param inputs:
-            the output of :meth:`prepare_texts`
-        :returns:
-            the vectors, shape: ``(n, d)``, float32, in main memory
+        :param inputs: the output of :meth:`prepare_texts`
+        :returns: the vectors, shape: ``(n, d)``, float32, in main memory
         """
         raise EncoderError(f"The encoder {self.name} has no text model. Give one, e.g., with encoder='pair'.")
 
     def prepare_images(self, images: Sequence[Image.Image]) -> Mapping[str, Any]:
         """Scale and normalise a batch of RGB images.
 
-        :param images:
-            the images, in the mode RGB, length: n
-        :returns:
-            the input of :meth:`embed_images`
+        :param images: the images, in the mode RGB, length: n
+        :returns: the input of :meth:`embed_images`
         """
         raise EncoderError(f"The encoder {self.name} has no vision model. Give one, e.g., with encoder='pair'.")
 
     def embed_images(self, inputs: Mapping[str, Any]) -> torch.Tensor:
         """Embed a batch of prepared images.
 
-        :param inputs:
-            the output of :meth:`prepare_images`
-        :returns:
-            the vectors, shape: ``(n, d)``, float32, in main memory
+        :param inputs: the output of :meth:`prepare_images`
+        :returns: the vectors, shape: ``(n, d)``, float32, in main memory
         """
         raise EncoderError(f"The encoder {self.name} has no vision model. Give one, e.g., with encoder='pair'.")
 
     def text_batches(self, texts: Sequence[str], batch_size: int | None = None) -> Iterator[list[tuple[int, bool]]]:
         """Sort texts by length, longest first, and cut them into batches that need little padding.
 
-        :param texts:
-            the texts
-        :param batch_size:
-            the number of texts in a batch
-        :yields:
-            batches of pairs of a text's index and whether it is truncated
+        :param texts: the texts
+        :param batch_size: the number of texts in a batch
+        :yields: batches of pairs of a text's index and whether it is truncated
         """
         batch_size = batch_size or self.batch_size
         lengths = self.token_lengths(texts)
@@ -152,16 +137,11 @@ class VisionLanguageEncoder(ABC):
     def encode_texts(self, texts: Sequence[str], batch_size: int | None = None, progress: bool = False) -> torch.Tensor:
         """Encode texts, each distinct one once.
 
-        :param texts:
-            the texts, length: n
-        :param batch_size:
-            the number of texts in a batch
-        :param progress:
-            whether to show a progress bar
-        :returns:
-            the vectors, shape: ``(n, d)``
-        :raises EncoderError:
-            if a text is empty, or a vector holds NaN or infinity
+        :param texts: the texts, length: n
+        :param batch_size: the number of texts in a batch
+        :param progress: whether to show a progress bar
+        :returns: the vectors, shape: ``(n, d)``
+        :raises EncoderError: if a text is empty, or a vector holds NaN or infinity
         """
         if isinstance(texts, str):
             raise EncoderError("Give a list of texts, not one text.")
@@ -183,16 +163,11 @@ class VisionLanguageEncoder(ABC):
     ) -> torch.Tensor:
         """Encode images.
 
-        :param images:
-            the images, in any mode, length: n
-        :param batch_size:
-            the number of images in a batch
-        :param progress:
-            whether to show a progress bar
-        :returns:
-            the vectors, shape: ``(n, d)``
-        :raises EncoderError:
-            if a vector holds NaN or infinity
+        :param images: the images, in any mode, length: n
+        :param batch_size: the number of images in a batch
+        :param progress: whether to show a progress bar
+        :returns: the vectors, shape: ``(n, d)``
+        :raises EncoderError: if a vector holds NaN or infinity
         """
         batch_size = batch_size or self.batch_size
         parts = [torch.empty(0, self.dim(VISUAL))]
@@ -206,14 +181,10 @@ class VisionLanguageEncoder(ABC):
     def checked(self, vectors: torch.Tensor, items: Sequence[str]) -> torch.Tensor:
         """Check that vectors are finite.
 
-        :param vectors:
-            the vectors, shape: ``(n, d)``
-        :param items:
-            what they are of, for the message, length: n
-        :returns:
-            the vectors
-        :raises EncoderError:
-            if one holds NaN or infinity
+        :param vectors: the vectors, shape: ``(n, d)``
+        :param items: what they are of, for the message, length: n
+        :returns: the vectors
+        :raises EncoderError: if one holds NaN or infinity
         """
         bad = first_infinite(vectors)
         if bad is not None:

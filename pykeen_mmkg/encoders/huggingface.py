@@ -97,24 +97,15 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
     ) -> None:
         """Initialise the encoder; nothing is loaded yet.
 
-        :param model:
-            a model folder, or a name on the hub
-        :param normalize:
-            whether to scale each vector to unit length
-        :param device:
-            where to compute; "auto" takes a GPU where there is one
-        :param dtype:
-            the precision to compute in: float32, float16 or bfloat16. The vectors are float32 in any case.
-        :param max_length:
-            the most tokens of a text, the context length by default; longer texts are truncated
-        :param batch_size:
-            the number of items in a batch; 32 on a processor and 256 on an accelerator by default
-        :param revision:
-            the branch, tag or commit on the hub
-        :param allow_pickle:
-            whether weights may be pickled where there are none in safetensors
-        :raises EncoderError:
-            if the model is not named, or an option is not possible
+        :param model: a model folder, or a name on the hub
+        :param normalize: whether to scale each vector to unit length
+        :param device: where to compute; "auto" takes a GPU where there is one
+        :param dtype: the precision to compute in: float32, float16 or bfloat16. The vectors are float32 in any case.
+        :param max_length: the most tokens of a text, the context length by default; longer texts are truncated
+        :param batch_size: the number of items in a batch; 32 on a processor and 256 on an accelerator by default
+        :param revision: the branch, tag or commit on the hub
+        :param allow_pickle: whether weights may be pickled where there are none in safetensors
+        :raises EncoderError: if the model is not named, or an option is not possible
         """
         model = self.default_model if model is None else model
         if model is None:

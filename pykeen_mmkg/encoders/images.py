@@ -66,12 +66,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "MPO", "AVIF", "J
 def read_image(path: str | pathlib.Path) -> bytes:
     """Read the bytes of an image file.
 
-    :param path:
-        the file
-    :returns:
-        its bytes
-    :raises ImageError:
-        if it is missing or cannot be read
+    :param path: the file
+    :returns: its bytes
+    :raises ImageError: if it is missing or cannot be read
     """
     try:
         # without O_NONBLOCK, opening a pipe would wait for a writer
@@ -93,10 +90,8 @@ def read_image(path: str | pathlib.Path) -> bytes:
 def count_pixels(data: bytes) -> int:
     """Count the pixels of an image as it will be decoded, by its header alone.
 
-    :param data:
-        the bytes of the file
-    :returns:
-        their number, at most :data:`SHRINK_PIXELS`; zero where it is no image
+    :param data: the bytes of the file
+    :returns: their number, at most :data:`SHRINK_PIXELS`; zero where it is no image
     """
     try:
         with _open(data) as image:
@@ -114,16 +109,11 @@ def _open(data: bytes) -> Image.Image:
 def decode_image(data: bytes, name: str | pathlib.Path = "<bytes>", max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode an image into RGB.
 
-    :param data:
-        the bytes of the file
-    :param name:
-        what to call it in a message
-    :param max_pixels:
-        the most pixels it may have; they are counted before any is decoded
-    :returns:
-        the image, in the mode RGB
-    :raises UnusableImageError:
-        if it cannot be decoded, is too small, too large or too elongated
+    :param data: the bytes of the file
+    :param name: what to call it in a message
+    :param max_pixels: the most pixels it may have; they are counted before any is decoded
+    :returns: the image, in the mode RGB
+    :raises UnusableImageError: if it cannot be decoded, is too small, too large or too elongated
     """
     try:
         with _open(data) as image:
@@ -173,14 +163,11 @@ def _reduced(image: Image.Image, factor: int) -> Image.Image:
 def load_image(path: str | pathlib.Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Read and decode an image file into RGB.
 
-    :param path:
-        the file
-    :param max_pixels:
-        the most pixels it may have
-    :returns:
-        the image, in the mode RGB
-    :raises ImageError:
-        if the file is missing or cannot be read, or, as :class:`UnusableImageError`, cf. :func:`decode_image`
+    :param path: the file
+    :param max_pixels: the most pixels it may have
+    :returns: the image, in the mode RGB
+    :raises ImageError: if the file is missing or cannot be read, or, as :class:`UnusableImageError`, cf.
+        :func:`decode_image`
     """
     return decode_image(read_image(path), name=path, max_pixels=max_pixels)
 
@@ -188,14 +175,10 @@ def load_image(path: str | pathlib.Path, max_pixels: int = MAX_PIXELS) -> Image.
 def check_size(size: tuple[int, int], name: str | pathlib.Path = "image", max_pixels: int = MAX_PIXELS) -> None:
     """Check the size of an image before it is decoded.
 
-    :param size:
-        width and height, in pixels
-    :param name:
-        what to call it in a message
-    :param max_pixels:
-        the most pixels it may have
-    :raises UnusableImageError:
-        if it is too small, too large or too elongated
+    :param size: width and height, in pixels
+    :param name: what to call it in a message
+    :param max_pixels: the most pixels it may have
+    :raises UnusableImageError: if it is too small, too large or too elongated
     """
     width, height = size
     if width * height > max_pixels:
@@ -211,10 +194,8 @@ def check_size(size: tuple[int, int], name: str | pathlib.Path = "image", max_pi
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any decoded image into RGB, upright, without transparency.
 
-    :param image:
-        the image, in any mode; it is not changed
-    :returns:
-        the image in the mode RGB
+    :param image: the image, in any mode; it is not changed
+    :returns: the image in the mode RGB
     """
     image.load()
     unsigned = _is_unsigned(image)

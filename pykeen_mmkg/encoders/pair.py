@@ -37,18 +37,12 @@ class PairEncoder(VisionLanguageEncoder):
     ) -> None:
         """Initialise the pair; nothing is loaded yet.
 
-        :param vision:
-            the encoder of images, cf. :func:`pykeen_mmkg.encoders.make_encoder`
-        :param text:
-            the encoder of texts
-        :param vision_kwargs:
-            options of the encoder of images
-        :param text_kwargs:
-            options of the encoder of texts
-        :param kwargs:
-            options of both, e.g., ``normalize`` or ``device``
-        :raises EncoderError:
-            if an encoder lacks its modality
+        :param vision: the encoder of images, cf. :func:`pykeen_mmkg.encoders.make_encoder`
+        :param text: the encoder of texts
+        :param vision_kwargs: options of the encoder of images
+        :param text_kwargs: options of the encoder of texts
+        :param kwargs: options of both, e.g., ``normalize`` or ``device``
+        :raises EncoderError: if an encoder lacks its modality
         """
         if vision is None or text is None:
             raise EncoderError("A pair needs both a vision and a text model; name a single model by itself instead.")

@@ -55,14 +55,10 @@ POOLINGS: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
 def pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
     """Pool the token vectors of each text.
 
-    :param hidden:
-        the token vectors, shape: ``(n, k, d)``
-    :param mask:
-        which tokens are attended to, at least one of each text, shape: ``(n, k)``; None means all
-    :param pooling:
-        a key of :data:`POOLINGS`
-    :returns:
-        the vectors, shape: ``(n, d)``
+    :param hidden: the token vectors, shape: ``(n, k, d)``
+    :param mask: which tokens are attended to, at least one of each text, shape: ``(n, k)``; None means all
+    :param pooling: a key of :data:`POOLINGS`
+    :returns: the vectors, shape: ``(n, d)``
     """
     mask = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device) if mask is None else mask.bool()
     return POOLINGS[pooling](hidden, mask)

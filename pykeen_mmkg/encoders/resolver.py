@@ -35,12 +35,9 @@ encoder_resolver: ClassResolver[VisionLanguageEncoder] = ClassResolver(
 def detect(folder: pathlib.Path) -> type[HuggingFaceEncoder]:
     """Find the kind of encoder that a model folder needs.
 
-    :param folder:
-        the model's folder
-    :returns:
-        the class
-    :raises EncoderError:
-        if its architecture is not supported
+    :param folder: the model's folder
+    :returns: the class
+    :raises EncoderError: if its architecture is not supported
     """
     config = read_json(folder / "config.json")
     kind = str(config.get("model_type"))
@@ -107,15 +104,12 @@ def make_encoder(
     >>> make_encoder("clip", {"model": "/models/my-clip", "normalize": True})  # doctest: +SKIP
     >>> make_encoder("pair", {"vision": "facebook/dinov2-small", "text": "/models/bert"})  # doctest: +SKIP
 
-    :param encoder:
-        an encoder, a kind of encoder, a model folder, or a name on the hub; for the latter two the kind is detected.
-        None is CLIP.
-    :param encoder_kwargs:
-        options of the encoder
-    :returns:
-        the encoder
-    :raises EncoderError:
-        if there is no such kind or model, its architecture is not supported, or it does not know an option
+    :param encoder: an encoder, a kind of encoder, a model folder, or a name on the hub; for the latter two the kind is
+        detected. None is CLIP.
+    :param encoder_kwargs: options of the encoder
+    :returns: the encoder
+    :raises EncoderError: if there is no such kind or model, its architecture is not supported, or it does not know an
+        option
     """
     kwargs = dict(encoder_kwargs or {})
     if isinstance(encoder, VisionLanguageEncoder):

@@ -125,12 +125,10 @@ class SentenceModules:
 def read_modules(folder: pathlib.Path) -> SentenceModules:
     """Read the settings that belong to a model.
 
-    :param folder:
-        the folder of the model itself: that of ``modules.json``, or the one below it that the first module names
-    :returns:
-        the settings
-    :raises EncoderError:
-        if the folder asks for something that cannot be applied
+    :param folder: the folder of the model itself: that of ``modules.json``, or the one below it that the first module
+        names
+    :returns: the settings
+    :raises EncoderError: if the folder asks for something that cannot be applied
     """
     root, modules = folder, module_paths(folder)
     if modules is None and folder.parent.joinpath("modules.json").is_file():

@@ -34,10 +34,8 @@ class VectorCache:
     def __init__(self, folder: str | pathlib.Path, dim: int) -> None:
         """Open the cache; the folder is made at the first write.
 
-        :param folder:
-            the folder
-        :param dim:
-            the dimension of a vector
+        :param folder: the folder
+        :param dim: the dimension of a vector
         """
         self.folder = pathlib.Path(folder)
         self.dim = dim
@@ -102,14 +100,10 @@ class VectorCache:
     def put(self, keys: Sequence[str], vectors: torch.Tensor, truncated: Sequence[bool], versions: str) -> None:
         """Write a shard.
 
-        :param keys:
-            the keys, length: m
-        :param vectors:
-            the vectors, shape: ``(m, d)``
-        :param truncated:
-            whether the input was truncated, length: m
-        :param versions:
-            the versions of the libraries that made the vectors
+        :param keys: the keys, length: m
+        :param vectors: the vectors, shape: ``(m, d)``
+        :param truncated: whether the input was truncated, length: m
+        :param versions: the versions of the libraries that made the vectors
         """
         if not keys:
             return
@@ -122,10 +116,8 @@ class VectorCache:
     def get(self, keys: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Get the vectors of keys that are all there.
 
-        :param keys:
-            the keys, length: m
-        :returns:
-            the vectors, shape: ``(m, d)``, and whether the input was truncated, shape: ``(m,)``
+        :param keys: the keys, length: m
+        :returns: the vectors, shape: ``(m, d)``, and whether the input was truncated, shape: ``(m,)``
         """
         vectors = torch.empty(len(keys), self.dim)
         truncated = torch.zeros(len(keys), dtype=torch.bool)
@@ -161,14 +153,10 @@ class ShardWriter:
     def __init__(self, cache: VectorCache, versions: str, size: int = 4096, seconds: float = 30.0) -> None:
         """Initialise the writer.
 
-        :param cache:
-            where to write
-        :param versions:
-            the versions of the libraries at work
-        :param size:
-            the number of vectors after which a shard is written
-        :param seconds:
-            the time after which a shard is written; what an interruption can cost
+        :param cache: where to write
+        :param versions: the versions of the libraries at work
+        :param size: the number of vectors after which a shard is written
+        :param seconds: the time after which a shard is written; what an interruption can cost
         """
         self.cache = cache
         self.versions = versions
@@ -185,10 +173,8 @@ class ShardWriter:
     def add(self, rows: Mapping[str, bool], vectors: torch.Tensor) -> None:
         """Add a batch.
 
-        :param rows:
-            key -> whether its input was truncated, in the order of the vectors, length: m
-        :param vectors:
-            the vectors, shape: ``(m, d)``
+        :param rows: key -> whether its input was truncated, in the order of the vectors, length: m
+        :param vectors: the vectors, shape: ``(m, d)``
         """
         self._keys.extend(rows)
         self._truncated.extend(rows.values())

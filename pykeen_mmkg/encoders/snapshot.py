@@ -81,16 +81,11 @@ def find_folder(model: str | pathlib.Path, revision: str | None = None, allow_pi
 
     A copy in the hub's local cache is used without asking the hub.
 
-    :param model:
-        a folder, or a name on the hub
-    :param revision:
-        the branch, tag or commit on the hub
-    :param allow_pickle:
-        whether weights may be pickled (``pytorch_model.bin``) where there are none in safetensors
-    :returns:
-        the folder, with a config and weights
-    :raises EncoderError:
-        if there is no such folder or model, or no weights in an allowed format
+    :param model: a folder, or a name on the hub
+    :param revision: the branch, tag or commit on the hub
+    :param allow_pickle: whether weights may be pickled (``pytorch_model.bin``) where there are none in safetensors
+    :returns: the folder, with a config and weights
+    :raises EncoderError: if there is no such folder or model, or no weights in an allowed format
     """
     folder = pathlib.Path(model).expanduser()
     if folder.is_dir():
@@ -115,12 +110,9 @@ def _model_folder(root: pathlib.Path) -> pathlib.Path:
 def module_paths(root: pathlib.Path) -> list[tuple[str, str]] | None:
     """List the modules of a folder.
 
-    :param root:
-        the folder
-    :returns:
-        the class and the path of each, in order; None if there is no ``modules.json``
-    :raises EncoderError:
-        if the file is not as sentence-transformers writes it
+    :param root: the folder
+    :returns: the class and the path of each, in order; None if there is no ``modules.json``
+    :raises EncoderError: if the file is not as sentence-transformers writes it
     """
     path = root / "modules.json"
     if not path.is_file():
@@ -139,14 +131,10 @@ def module_paths(root: pathlib.Path) -> list[tuple[str, str]] | None:
 def weight_files(folder: pathlib.Path, allow_pickle: bool = False) -> list[pathlib.Path]:
     """List the files of a model's weights.
 
-    :param folder:
-        the model's folder
-    :param allow_pickle:
-        whether they may be pickled where there are none in safetensors
-    :returns:
-        the files, sorted; all are there
-    :raises EncoderError:
-        if there are none, or only pickled ones that are not allowed
+    :param folder: the model's folder
+    :param allow_pickle: whether they may be pickled where there are none in safetensors
+    :returns: the files, sorted; all are there
+    :raises EncoderError: if there are none, or only pickled ones that are not allowed
     """
     for patterns, index in (
         (SAFE_WEIGHTS[:2], SAFE_WEIGHTS[2]),
@@ -244,14 +232,10 @@ def _find_conversion(name: str) -> str | None:
 def read_json(path: pathlib.Path, kind: type = dict) -> Any:
     """Read a JSON object, or another JSON document.
 
-    :param path:
-        the file
-    :param kind:
-        the type of the document
-    :returns:
-        the document
-    :raises EncoderError:
-        if it cannot be read, is no JSON, or of another type
+    :param path: the file
+    :param kind: the type of the document
+    :returns: the document
+    :raises EncoderError: if it cannot be read, is no JSON, or of another type
     """
     try:
         if not path.is_file() or path.stat().st_size > MAX_SETTINGS:
@@ -267,10 +251,9 @@ def read_json(path: pathlib.Path, kind: type = dict) -> Any:
 def check_config(path: pathlib.Path) -> None:
     """Check that the numbers of a configuration are those of a model that can be built.
 
-    :param path:
-        the file ``config.json``
-    :raises EncoderError:
-        if a number is absurd; a model of millions of layers would be built for hours before its weights are missed
+    :param path: the file ``config.json``
+    :raises EncoderError: if a number is absurd; a model of millions of layers would be built for hours before its
+        weights are missed
     """
 
     def look(value: object, key: str) -> None:
@@ -293,12 +276,9 @@ def digest_folder(folder: pathlib.Path, allow_pickle: bool = False) -> str:
 
     Settings that differ between copies of one model, such as the path it was saved from, do not count.
 
-    :param folder:
-        the model's folder
-    :param allow_pickle:
-        whether the weights may be pickled
-    :returns:
-        a SHA-256 in hexadecimal
+    :param folder: the model's folder
+    :param allow_pickle: whether the weights may be pickled
+    :returns: a SHA-256 in hexadecimal
     """
     digest = hashlib.sha256()
     for name in SETTINGS:

@@ -39,16 +39,12 @@ class _TowerEncoder(HuggingFaceEncoder):
     def __init__(self, model: str | pathlib.Path | None = None, pooling: str = "auto", **kwargs: Any) -> None:
         """Initialise the encoder; nothing is loaded yet.
 
-        :param model:
-            a model folder, or a name on the hub
-        :param pooling:
-            how token vectors become one: the first one (``cls``), their mean (``mean``), or the model's own pooled
-            output (``pooler``). ``auto`` takes what the model was trained for, as far as its folder tells, and refuses
-            to guess where it does not.
-        :param kwargs:
-            further options, cf. :class:`HuggingFaceEncoder`
-        :raises EncoderError:
-            if the pooling is unknown
+        :param model: a model folder, or a name on the hub
+        :param pooling: how token vectors become one: the first one (``cls``), their mean (``mean``), or the model's own
+            pooled output (``pooler``). ``auto`` takes what the model was trained for, as far as its folder tells, and
+            refuses to guess where it does not.
+        :param kwargs: further options, cf. :class:`HuggingFaceEncoder`
+        :raises EncoderError: if the pooling is unknown
         """
         if pooling not in self.POOLINGS:
             raise EncoderError(f"Unknown pooling {pooling!r}: choose from {', '.join(self.POOLINGS)}.")

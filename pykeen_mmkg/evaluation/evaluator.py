@@ -172,7 +172,6 @@ class ProtocolEvaluator(RankBasedEvaluator):
 
     # the machinery
 
-    # docstr-coverage: inherited
     def evaluate(self, model: Model, mapped_triples: MappedTriples, *args: Any, **kwargs: Any) -> ProtocolMetricResults:
         # type: ignore[override]
         """Evaluate a model, see :meth:`pykeen.evaluation.Evaluator.evaluate`.
@@ -215,7 +214,6 @@ class ProtocolEvaluator(RankBasedEvaluator):
             self._known = read_known(self.known_true, self.labels(model))
         return self._known
 
-    # docstr-coverage: inherited
     def _evaluate_on_device(
         self,
         model: Model,
@@ -272,7 +270,6 @@ class ProtocolEvaluator(RankBasedEvaluator):
         self.ranks[target, "realistic"].append(((ranks.optimistic + ranks.pessimistic) / 2).astype(numpy.float32))
         self.num_candidates[target].append(ranks.num_candidates)
 
-    # docstr-coverage: inherited
     def process_scores_(
         self,
         hrt_batch: MappedTriples,
@@ -297,13 +294,11 @@ class ProtocolEvaluator(RankBasedEvaluator):
         super().process_scores_(hrt_batch, target, scores, true_scores, dense_positive_mask)
         self._triples.setdefault(target, []).append(hrt_batch.detach().cpu().numpy())
 
-    # docstr-coverage: inherited
     def clear(self) -> None:  # noqa: D102
         super().clear()
         self._beside = {}
         self._triples = {}
 
-    # docstr-coverage: inherited
     def finalize(self) -> ProtocolMetricResults:  # noqa: D102
         if self.num_entities is None or not self.num_candidates:
             raise EvaluationError("Nothing has been evaluated yet.")

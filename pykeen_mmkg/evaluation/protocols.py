@@ -84,7 +84,6 @@ class VLKGEAuthorEvaluator(ProtocolEvaluator):
 
     protocol = "vlkge-author"
 
-    # docstr-coverage: inherited
     def filter_triples(self, triples: MappedTriples) -> MappedTriples:  # noqa: D102
         return with_swapped(triples)
 
@@ -173,7 +172,6 @@ class ZSLCandidatesEvaluator(ProtocolEvaluator):
         self._sets: dict[tuple[Target, int], CandidateSets] = {}
         self._types: LongTensor | None = None
 
-    # docstr-coverage: inherited
     def candidates(  # noqa: D102
         self,
         target: Target,
@@ -253,11 +251,9 @@ class RelationPoolEvaluator(ProtocolEvaluator):
             self.protocol = "relation-pool (merged filter)"  # type: ignore[misc]
         self._pool: MappedTriples | None = None
 
-    # docstr-coverage: inherited
     def filter_triples(self, triples: MappedTriples) -> MappedTriples:  # noqa: D102
         return with_swapped(triples) if self.merged else triples
 
-    # docstr-coverage: inherited
     def candidates(  # noqa: D102
         self,
         target: Target,

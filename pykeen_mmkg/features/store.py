@@ -68,14 +68,10 @@ def first_infinite(vectors: torch.Tensor) -> int | None:
 def save_atomically(tensors: Mapping[str, torch.Tensor], path: pathlib.Path, document: Mapping[str, object]) -> None:
     """Write tensors and one JSON document as a safetensors file that is either whole or not there.
 
-    :param tensors:
-        the tensors by name
-    :param path:
-        where to write; missing parent folders are made
-    :param document:
-        what to put into the metadata; it is written with sorted keys
-    :raises FeatureError:
-        if the folder cannot be written
+    :param tensors: the tensors by name
+    :param path: where to write; missing parent folders are made
+    :param document: what to put into the metadata; it is written with sorted keys
+    :raises FeatureError: if the folder cannot be written
     """
     text = json.dumps(document, sort_keys=True, ensure_ascii=False)
     try:
@@ -88,12 +84,9 @@ def save_atomically(tensors: Mapping[str, torch.Tensor], path: pathlib.Path, doc
 def open_document(path: pathlib.Path) -> tuple[dict[str, torch.Tensor], dict]:
     """Map a file of :func:`save_atomically` into memory.
 
-    :param path:
-        the file
-    :returns:
-        the tensors by name, read from the disk when they are used, and the JSON document
-    :raises FeatureError:
-        if the file is missing, cut short or not of this package
+    :param path: the file
+    :returns: the tensors by name, read from the disk when they are used, and the JSON document
+    :raises FeatureError: if the file is missing, cut short or not of this package
     """
     if not path.is_file():
         raise FeatureError(f"There is no feature file at {path}.")
@@ -154,22 +147,15 @@ class FeatureStore:
     ) -> FeatureStore:
         """Make a store of own features.
 
-        :param labels:
-            the labels, without repetition, length: n
-        :param vectors:
-            the vectors, shape: ``(n, d)``; converted to float32
-        :param mask:
-            whether an item has the modality, shape: ``(n,)``; all have it by default. A masked row is set to zero.
-        :param counts:
-            how many inputs were averaged, shape: ``(n,)``; one each by default
-        :param modality:
-            the name of the modality
-        :param provenance:
-            where the vectors came from, as plain strings
-        :returns:
-            the store
-        :raises FeatureError:
-            if the shapes do not fit, a label is repeated, or a vector holds NaN or infinity
+        :param labels: the labels, without repetition, length: n
+        :param vectors: the vectors, shape: ``(n, d)``; converted to float32
+        :param mask: whether an item has the modality, shape: ``(n,)``; all have it by default. A masked row is set to
+            zero.
+        :param counts: how many inputs were averaged, shape: ``(n,)``; one each by default
+        :param modality: the name of the modality
+        :param provenance: where the vectors came from, as plain strings
+        :returns: the store
+        :raises FeatureError: if the shapes do not fit, a label is repeated, or a vector holds NaN or infinity
         """
         labels = tuple(labels)
         n = len(labels)
@@ -204,12 +190,9 @@ class FeatureStore:
     def load(cls, path: str | pathlib.Path) -> FeatureStore:
         """Load a store, memory-mapped: a row is read from the disk when it is first used.
 
-        :param path:
-            a file that :meth:`save` wrote
-        :returns:
-            the store
-        :raises FeatureError:
-            if the file is missing, damaged or of another kind
+        :param path: a file that :meth:`save` wrote
+        :returns: the store
+        :raises FeatureError: if the file is missing, damaged or of another kind
         """
         path = pathlib.Path(path).expanduser()
         tensors, document = open_document(path)
@@ -232,15 +215,12 @@ class FeatureStore:
     def save(self, path: str | pathlib.Path, dtype: torch.dtype | None = None) -> pathlib.Path:
         """Write the store as one safetensors file; nothing half-written ever stays.
 
-        :param path:
-            the file, usually ``*.safetensors``
-        :param dtype:
-            the type of the vectors in the file, for instance :data:`torch.float16` for half the size; by default that
-            of the store. :meth:`load` gives float32 again, but not what the rounding took, so the digest differs.
-        :returns:
-            the path
-        :raises FeatureError:
-            if the folder cannot be written
+        :param path: the file, usually ``*.safetensors``
+        :param dtype: the type of the vectors in the file, for instance :data:`torch.float16` for half the size; by
+            default that of the store. :meth:`load` gives float32 again, but not what the rounding took, so the digest
+            differs.
+        :returns: the path
+        :raises FeatureError: if the folder cannot be written
         """
         path = pathlib.Path(path).expanduser()
         document = {
@@ -280,11 +260,9 @@ class FeatureStore:
     def lookup(self, labels: Iterable[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Get the vectors of some labels.
 
-        :param labels:
-            the labels, in any order and with repetitions, length: m
-        :returns:
-            the vectors, shape: ``(m, d)``, and the mask, shape: ``(m,)``. A label that the store does not know, or that
-            lacks the modality, has a zero row and the mask False. Both are new tensors.
+        :param labels: the labels, in any order and with repetitions, length: m
+        :returns: the vectors, shape: ``(m, d)``, and the mask, shape: ``(m,)``. A label that the store does not know,
+            or that lacks the modality, has a zero row and the mask False. Both are new tensors.
         """
         index = self._index
         rows = torch.as_tensor([index.get(label, -1) for label in labels], dtype=torch.long)
@@ -298,10 +276,8 @@ class FeatureStore:
     def restricted(self, labels: Iterable[str]) -> FeatureStore:
         """Get a store of some labels only.
 
-        :param labels:
-            the labels, without repetition, length: m
-        :returns:
-            a store of those that this one knows, in their order, in memory
+        :param labels: the labels, without repetition, length: m
+        :returns: a store of those that this one knows, in their order, in memory
         """
         labels = [label for label in labels if label in self]
         rows = torch.as_tensor([self._index[label] for label in labels], dtype=torch.long)
@@ -311,8 +287,7 @@ class FeatureStore:
     def check(self) -> None:
         """Check that every number is finite.
 
-        :raises FeatureError:
-            at NaN or infinity; the message names the first label concerned
+        :raises FeatureError: at NaN or infinity; the message names the first label concerned
         """
         bad = first_infinite(self.vectors)
         if bad is not None:
@@ -325,12 +300,10 @@ class FeatureStore:
     def require_encoder(self, fingerprint: str, name: str | None = None) -> None:
         """Check that an encoder made this store.
 
-        :param fingerprint:
-            the fingerprint of the encoder, cf. :attr:`pykeen_mmkg.encoders.VisionLanguageEncoder.fingerprint`
-        :param name:
-            the encoder's name, for the message
-        :raises FeatureError:
-            if another encoder made it, or if it is not known which; the message names both
+        :param fingerprint: the fingerprint of the encoder, cf.
+            :attr:`pykeen_mmkg.encoders.VisionLanguageEncoder.fingerprint`
+        :param name: the encoder's name, for the message
+        :raises FeatureError: if another encoder made it, or if it is not known which; the message names both
         """
         made = self.provenance.get("encoder_fingerprint")
         if made == fingerprint:
@@ -360,12 +333,9 @@ class FeatureStore:
 def find_moved(path: str | pathlib.Path) -> pathlib.Path:
     """Find a feature file that may have been moved.
 
-    :param path:
-        where it was
-    :returns:
-        where it is: there, or in one of the folders that :data:`FEATURE_PATH` names
-    :raises FeatureError:
-        if it is nowhere
+    :param path: where it was
+    :returns: where it is: there, or in one of the folders that :data:`FEATURE_PATH` names
+    :raises FeatureError: if it is nowhere
     """
     path = pathlib.Path(path)
     folders = [folder for folder in os.environ.get(FEATURE_PATH, "").split(os.pathsep) if folder]

@@ -154,7 +154,6 @@ class Evidence(Baseline):
         parts = [self.scorer.weighted(queries, weights[rows]) for rows, queries in batches]
         return torch.cat(parts).to(self.idle.device)
 
-    # docstr-coverage: inherited
     def score_hrt(self, hrt_batch: LongTensor, **kwargs) -> FloatTensor:  # noqa: D102
         pairs, row = hrt_batch[:, :2].unique(dim=0, return_inverse=True)
         ids, column = hrt_batch[:, 2].unique(return_inverse=True)
@@ -162,7 +161,6 @@ class Evidence(Baseline):
         scores = self.score_weighted(pairs[:, 0], pairs[:, 1], LABEL_TAIL, weights, ids=ids)
         return scores[row, column][:, None] + 0 * self.idle
 
-    # docstr-coverage: inherited
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
         return self.score_weighted(entities, relations, target, torch.ones(len(entities), len(self.parts)))
 

@@ -66,13 +66,9 @@ class IndexedScoringMixin:
     def score_hrt(self, hrt_batch: LongTensor, *, mode: InductiveMode | None = None) -> FloatTensor:
         """Score triples.
 
-        :param hrt_batch: shape: (batch_size, 3), dtype: long
-            The indices of (head, relation, tail) triples.
-        :param mode:
-            The pass mode, cf. :meth:`pykeen.models.ERModel.score_hrt`.
-
-        :returns: shape: (batch_size, 1), dtype: float
-            The score for each triple.
+        :param hrt_batch: shape: (batch_size, 3), dtype: long; the indices of (head, relation, tail) triples.
+        :param mode: The pass mode, cf. :meth:`pykeen.models.ERModel.score_hrt`.
+        :returns: shape: (batch_size, 1), dtype: float; the score for each triple.
         """
         representations = None
         if hrt_batch.shape[0] >= self.indexed_scoring_min_triples:

@@ -50,7 +50,6 @@ class ResidualAdapter(nn.Module, ExtraReprMixin):
         """
         return x + self.gate.tanh() * self.norm(self.up(self.down(x).relu()))
 
-    # docstr-coverage: inherited
     def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
         yield from super().iter_extra_repr()
         yield f"dim={self.dim}"

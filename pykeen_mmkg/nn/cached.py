@@ -109,7 +109,6 @@ class CachedRepresentation(Representation, ABC):
         self.whole_table_share = whole_table_share
         self._table = None
 
-    # docstr-coverage: inherited
     def forward(self, indices: LongTensor | None = None) -> FloatTensor:  # noqa: D102
         if self.eval_cache and not self.training and not torch.is_grad_enabled():
             # dropout and regularizer do nothing here
@@ -165,19 +164,16 @@ class CachedRepresentation(Representation, ABC):
         """Forget the table."""
         self._table = None
 
-    # docstr-coverage: inherited
     def train(self, mode: bool = True) -> "CachedRepresentation":  # noqa: D102
         # not in `eval()`: PyKEEN's predict methods call it for every batch
         if mode:
             self.drop_cache()
         return super().train(mode)
 
-    # docstr-coverage: inherited
     def post_parameter_update(self) -> None:  # noqa: D102
         self.drop_cache()
         super().post_parameter_update()
 
-    # docstr-coverage: inherited
     def reset_parameters(self) -> None:  # noqa: D102
         self.drop_cache()
         super().reset_parameters()

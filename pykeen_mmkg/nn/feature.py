@@ -239,7 +239,6 @@ class FeatureRepresentation(CachedRepresentation):
         else:
             self.features = aligned.to(device=self.mask.device)
 
-    # docstr-coverage: inherited
     def reset_parameters(self) -> None:  # noqa: D102
         super().reset_parameters()
         if self.projection is not None:
@@ -306,7 +305,6 @@ class FeatureRepresentation(CachedRepresentation):
         if self._reloadable:
             self._attach(*(source.load() for source in (self._own, self._other) if source is not None))
 
-    # docstr-coverage: inherited
     def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
         yield from super().iter_extra_repr()
         yield f"feature_dim={self.feature_dim}"

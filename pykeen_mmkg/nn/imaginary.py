@@ -27,7 +27,6 @@ IMAGINARY = ("distil", "joint", "structural", "author")
 class ResidualRegularizer(Regularizer):
     """The mean square of residuals, as a term that PyKEEN's training loops add to the loss."""
 
-    # docstr-coverage: inherited
     def forward(self, x: FloatTensor) -> FloatTensor:  # noqa: D102
         return x.square().mean()
 
@@ -133,7 +132,6 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
             self.register_buffer("fit_step", torch.zeros((), dtype=torch.long))
         self.reset_parameters()
 
-    # docstr-coverage: inherited
     def reset_parameters(self) -> None:  # noqa: D102
         super().reset_parameters()
         if not hasattr(self, "imaginary"):

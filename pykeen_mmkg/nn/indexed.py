@@ -58,15 +58,10 @@ def _occurrences(keys: LongTensor, num_keys: int) -> LongTensor:
 def group_by_query(hrt: LongTensor, num_entities: int, num_relations: int) -> Queries:
     """Write triples as pairs of a query and an entity with as few queries as either side of a triple allows.
 
-    :param hrt: shape: (m, 3)
-        the triples
-    :param num_entities:
-        the number of entities
-    :param num_relations:
-        the number of relations
-
-    :returns:
-        the queries and the pairs. A triple is asked from the side whose query occurs more often in the batch.
+    :param hrt: shape: (m, 3); the triples
+    :param num_entities: the number of entities
+    :param num_relations: the number of relations
+    :returns: the queries and the pairs. A triple is asked from the side whose query occurs more often in the batch.
     """
     h, r, t = hrt.unbind(dim=-1)
     size = num_entities * num_relations
@@ -123,19 +118,12 @@ def score_indexed(
     The scores and gradients are those of ``interaction.score_hrt`` up to rounding. Without a fast way (another
     interaction, half precision, few triples), it is that method which is called.
 
-    :param interaction:
-        the interaction, of PyKEEN or of this package
-    :param entities: shape: (u, d)
-        entity representations, best those of the batch without repetition
-    :param relations: shape: (v, d)
-        relation representations
-    :param hrt: shape: (m, 3)
-        triples of rows of ``entities``, ``relations`` and ``entities``
-    :param min_triples:
-        fewer triples are scored one by one
-
-    :returns: shape: (m,)
-        the scores. In the fast way, they can be differentiated once.
+    :param interaction: the interaction, of PyKEEN or of this package
+    :param entities: shape: (u, d); entity representations, best those of the batch without repetition
+    :param relations: shape: (v, d); relation representations
+    :param hrt: shape: (m, 3); triples of rows of ``entities``, ``relations`` and ``entities``
+    :param min_triples: fewer triples are scored one by one
+    :returns: shape: (m,); the scores. In the fast way, they can be differentiated once.
     """
     fast = fast_interaction(interaction)
     scores = None
@@ -160,17 +148,12 @@ def _modulus_correction(
 
     which is zero for relations of modulus one. Its gradient for the modulus is not, and optimizers look at it.
 
-    :param queries:
-        the queries and pairs
-    :param entities: shape: (u, d), complex
-        the entities
-    :param relations: shape: (v, d), complex
-        the relations
-    :param heads: shape: (n, d), complex
-        the heads of the tail queries
-
-    :returns: shape: (k,)
-        the correction of the first k pairs, which are those of the tail queries; None if there is none to make.
+    :param queries: the queries and pairs
+    :param entities: shape: (u, d), complex; the entities
+    :param relations: shape: (v, d), complex; the relations
+    :param heads: shape: (n, d), complex; the heads of the tail queries
+    :returns: shape: (k,); the correction of the first k pairs, which are those of the tail queries; None if there is
+        none to make.
     """
     excess = _squared_modulus(relations) - 1
     learns = torch.is_grad_enabled() and excess.requires_grad

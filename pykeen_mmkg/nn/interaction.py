@@ -98,11 +98,8 @@ class QueryInteraction(Interaction[FloatTensor, FloatTensor, FloatTensor], ABC):
     def needs_unit_modulus(self, relations: FloatTensor) -> bool:
         """Return whether the two queries make the same score only if these relations have modulus one.
 
-        :param relations:
-            relation representations, not prepared
-
-        :returns:
-            whether to correct the score of a tail query, cf. :func:`pykeen_mmkg.nn.indexed.score_indexed`
+        :param relations: relation representations, not prepared
+        :returns: whether to correct the score of a tail query, cf. :func:`pykeen_mmkg.nn.indexed.score_indexed`
         """
         return False
 
@@ -117,13 +114,9 @@ class QueryInteraction(Interaction[FloatTensor, FloatTensor, FloatTensor], ABC):
     def compare(self, query: FloatTensor, key: FloatTensor) -> FloatTensor:
         """Compare all queries with all keys.
 
-        :param query: shape: (n, d)
-            the queries
-        :param key: shape: (m, d)
-            the keys, which are prepared entities
-
-        :returns: shape: (n, m)
-            the scores, without the margin
+        :param query: shape: (n, d); the queries
+        :param key: shape: (m, d); the keys, which are prepared entities
+        :returns: shape: (n, m); the scores, without the margin
         """
         assert self.comparison is not None
         query, key = as_real(query), as_real(key)
@@ -138,15 +131,10 @@ class QueryInteraction(Interaction[FloatTensor, FloatTensor, FloatTensor], ABC):
             :meth:`Interaction.forward <pykeen.nn.modules.Interaction.forward>` for a detailed description about
             the generic batched form of the interaction function.
 
-        :param h: shape: ``(*batch_dims, d)``
-            The head representations.
-        :param r: shape: ``(*batch_dims, d)``
-            The relation representations.
-        :param t: shape: ``(*batch_dims, d)``
-            The tail representations.
-
-        :returns: shape: ``batch_dims``
-            The scores.
+        :param h: shape: ``(*batch_dims, d)``; the head representations.
+        :param r: shape: ``(*batch_dims, d)``; the relation representations.
+        :param t: shape: ``(*batch_dims, d)``; the tail representations.
+        :returns: shape: ``batch_dims``; the scores.
         """
         h, r, t = self.prepare_entity(h), self.prepare_relation(r), self.prepare_entity(t)
         side = _key_side(h.shape[:-1], r.shape[:-1], t.shape[:-1])
@@ -296,12 +284,9 @@ class VLTransEInteraction(FastTransEInteraction):
     def __init__(self, margin: float = 12.0, p: int = 1, power_norm: bool = False) -> None:
         """Initialize the interaction.
 
-        :param margin:
-            the number from which the distance is subtracted
-        :param p:
-            the norm of the distance
-        :param power_norm:
-            whether to use the $p$-th power of the norm
+        :param margin: the number from which the distance is subtracted
+        :param p: the norm of the distance
+        :param power_norm: whether to use the $p$-th power of the norm
         """
         super().__init__(p=p, power_norm=power_norm)
         self.margin = margin
@@ -371,8 +356,7 @@ class VLRotatEInteraction(FastRotatEInteraction):
     def __init__(self, margin: float = 12.0) -> None:
         """Initialize the interaction.
 
-        :param margin:
-            the number from which the distance is subtracted
+        :param margin: the number from which the distance is subtracted
         """
         super().__init__()
         self.margin = margin
@@ -398,11 +382,8 @@ def fast_interaction(interaction: Interaction) -> Interaction:
 
     Only the very classes of PyKEEN are replaced, since a subclass may have changed the score.
 
-    :param interaction:
-        the interaction
-
-    :returns:
-        an interaction with the same scores
+    :param interaction: the interaction
+    :returns: an interaction with the same scores
     """
     cls = _FAST.get(type(interaction))
     if cls is None:

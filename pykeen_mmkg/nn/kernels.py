@@ -77,17 +77,11 @@ class _PairDot(torch.autograd.Function):
 def pair_dot(x: FloatTensor, y: FloatTensor, rows: LongTensor, cols: LongTensor) -> FloatTensor:
     """Calculate the dot products of listed pairs of rows.
 
-    :param x: shape: (n, d), dtype: float32 or float64
-        the left vectors
-    :param y: shape: (m, d)
-        the right vectors
-    :param rows: shape: (k,), sorted
-        for each pair, the row of ``x``
-    :param cols: shape: (k,)
-        for each pair, the row of ``y``
-
-    :returns: shape: (k,)
-        the dot products. They can be differentiated once.
+    :param x: shape: (n, d), dtype: float32 or float64; the left vectors
+    :param y: shape: (m, d); the right vectors
+    :param rows: shape: (k,), sorted; for each pair, the row of ``x``
+    :param cols: shape: (k,); for each pair, the row of ``y``
+    :returns: shape: (k,); the dot products. They can be differentiated once.
     """
     num_columns = y.shape[0]
     if x.shape[0] * num_columns <= DENSE_BELOW * rows.shape[0]:
@@ -151,21 +145,13 @@ def pair_distance(
 ) -> FloatTensor:
     r"""Calculate $\|x_i - y_j\|_p$ for listed pairs of rows, from the differences of the vectors.
 
-    :param x: shape: (n, d)
-        the left vectors
-    :param y: shape: (m, d)
-        the right vectors
-    :param rows: shape: (k,)
-        for each pair, the row of ``x``
-    :param cols: shape: (k,)
-        for each pair, the row of ``y``
-    :param p:
-        the norm, 1 or 2
-    :param power_norm:
-        whether to return the $p$-th power of the norm
-
-    :returns: shape: (k,)
-        the distances. They can be differentiated once; the gradient at a zero distance is zero.
+    :param x: shape: (n, d); the left vectors
+    :param y: shape: (m, d); the right vectors
+    :param rows: shape: (k,); for each pair, the row of ``x``
+    :param cols: shape: (k,); for each pair, the row of ``y``
+    :param p: the norm, 1 or 2
+    :param power_norm: whether to return the $p$-th power of the norm
+    :returns: shape: (k,); the distances. They can be differentiated once; the gradient at a zero distance is zero.
     """
     return _PairDistance.apply(x, y, rows, cols, p, power_norm)
 
@@ -175,13 +161,9 @@ def cross_dot(x: FloatTensor, y: FloatTensor) -> FloatTensor:
 
     Equal rows of ``y`` give equal numbers, but for the last digit with some libraries' products in several threads.
 
-    :param x: shape: (n, d)
-        the left vectors
-    :param y: shape: (m, d)
-        the right vectors
-
-    :returns: shape: (n, m)
-        the dot products
+    :param x: shape: (n, d); the left vectors
+    :param y: shape: (m, d); the right vectors
+    :returns: shape: (n, m); the dot products
     """
     # A product with a single vector adds up in an order that depends on the row of y: fewer equal entities are tied.
     return x @ y.T if x.shape[0] != 1 else (x.repeat(2, 1) @ y.T)[:1]
@@ -235,17 +217,11 @@ def cross_distance(x: FloatTensor, y: FloatTensor, p: int, power_norm: bool = Fa
     The 2-norm takes the matrix form $\|x\|^2 + \|y\|^2 - 2 x y^T$; pairs for which that loses digits are computed again
     from the difference of the vectors, cf. :data:`CANCELLATION`.
 
-    :param x: shape: (n, d)
-        the left vectors
-    :param y: shape: (m, d)
-        the right vectors
-    :param p:
-        the norm, 1 or 2
-    :param power_norm:
-        whether to return the $p$-th power of the norm
-
-    :returns: shape: (n, m)
-        the distances. They can be differentiated once; the gradient at a zero distance is zero.
+    :param x: shape: (n, d); the left vectors
+    :param y: shape: (m, d); the right vectors
+    :param p: the norm, 1 or 2
+    :param power_norm: whether to return the $p$-th power of the norm
+    :returns: shape: (n, m); the distances. They can be differentiated once; the gradient at a zero distance is zero.
     """
     if p == 1:
         return _CrossL1.apply(x.contiguous(), y.contiguous())
@@ -282,19 +258,12 @@ def pair_euclidean(
     The same numbers as :func:`pair_distance`, for large dimensions and repeated rows several times faster; pairs for
     which the dot product loses digits are computed again from the difference of the vectors.
 
-    :param x: shape: (n, d), dtype: float32 or float64
-        the left vectors
-    :param y: shape: (m, d)
-        the right vectors
-    :param rows: shape: (k,), sorted
-        for each pair, the row of ``x``
-    :param cols: shape: (k,)
-        for each pair, the row of ``y``
-    :param power_norm:
-        whether to return the square of the norm
-
-    :returns: shape: (k,)
-        the distances. They can be differentiated once; the gradient at a zero distance is zero.
+    :param x: shape: (n, d), dtype: float32 or float64; the left vectors
+    :param y: shape: (m, d); the right vectors
+    :param rows: shape: (k,), sorted; for each pair, the row of ``x``
+    :param cols: shape: (k,); for each pair, the row of ``y``
+    :param power_norm: whether to return the square of the norm
+    :returns: shape: (k,); the distances. They can be differentiated once; the gradient at a zero distance is zero.
     """
 
     def dot_form(x: FloatTensor, y: FloatTensor) -> tuple[FloatTensor, torch.Tensor]:

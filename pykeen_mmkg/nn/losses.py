@@ -65,11 +65,9 @@ class SampledSoftmaxLoss(CrossEntropyLoss):
         scores = (self.log_temperature.exp() * scores).masked_fill(known, -math.inf)
         return functional.cross_entropy(scores, answer, reduction=self.reduction)
 
-    # docstr-coverage: inherited
     def process_lcwa_scores(self, predictions: FloatTensor, *args: Any, **kwargs: Any) -> FloatTensor:  # noqa: D102
         return super().process_lcwa_scores(self.log_temperature.exp() * predictions, *args, **kwargs)
 
-    # docstr-coverage: inherited
     def process_slcwa_scores(  # noqa: D102
         self, positive_scores: FloatTensor, negative_scores: FloatTensor, *args: Any, **kwargs: Any
     ) -> FloatTensor:

@@ -195,7 +195,6 @@ class MultimodalRepresentation(CachedRepresentation):
         """Return the modalities' representations, in order."""
         return [cast(Representation, self.parts[name]) for name in self.modalities]
 
-    # docstr-coverage: inherited
     def reset_parameters(self) -> None:  # noqa: D102
         super().reset_parameters()
         for part in self._parts():
@@ -266,7 +265,6 @@ class MultimodalRepresentation(CachedRepresentation):
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_sum": None}
 
-    # docstr-coverage: inherited
     def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
         yield from super().iter_extra_repr()
         yield f"modalities={self.modalities}"

@@ -60,7 +60,6 @@ class TwoTowerInteraction(Interaction[FloatTensor, tuple[FloatTensor, FloatTenso
         self.initial_log_temperature = math.log(temperature)
         self.log_temperature = nn.Parameter(torch.tensor(self.initial_log_temperature))
 
-    # docstr-coverage: inherited
     def reset_parameters(self) -> None:  # noqa: D102
         super().reset_parameters()
         nn.init.constant_(self.log_temperature, self.initial_log_temperature)

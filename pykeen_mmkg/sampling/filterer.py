@@ -85,7 +85,6 @@ class KnownTriplesFilterer(Filterer):
         h, r, t = triples.unbind(dim=-1)
         return (h * self.sizes[1] + r) * self.sizes[2] + t
 
-    # docstr-coverage: inherited
     def contains(self, batch: MappedTriples) -> BoolTensor:  # noqa: D102
         # ids beyond those of the known triples would borrow the code of another triple
         return (find_sorted(self.codes, self._encode(batch)) >= 0) & (batch < self.sizes).all(dim=-1)

@@ -49,7 +49,6 @@ class DistinctNegativeSampler(NegativeSampler):
             raise DataError("The sampler `distinct` is always filtered; PyKEEN's `basic` is without a filter.")
         super().__init__(filtered=True, filterer=filterer or KnownTriplesFilterer, **kwargs)
 
-    # docstr-coverage: inherited
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:  # noqa: D102
         flat, k = positive_batch.reshape(-1, 3), self.num_negs_per_pos
         tail = torch.rand(len(flat), device=flat.device) < 0.5
@@ -103,7 +102,6 @@ class DistinctNegativeSampler(NegativeSampler):
         first = (both < 0).long().argsort(dim=-1, stable=True)
         return both.gather(-1, first)[:, : drawn.shape[1]]
 
-    # docstr-coverage: inherited
     def sample(self, positive_batch: LongTensor) -> tuple[LongTensor, BoolTensor | None]:  # noqa: D102
         negative = self.corrupt_batch(positive_batch)
         mask = (negative != positive_batch.unsqueeze(-2)).any(dim=-1)
@@ -144,7 +142,6 @@ class PoolNegativeSampler(NegativeSampler):
         empty = torch.empty(0, dtype=torch.long)
         self.pools = Ragged.from_lists([pools.get(relation, empty) for relation in range(self.num_relations)])
 
-    # docstr-coverage: inherited
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:  # noqa: D102
         negative = positive_batch.unsqueeze(-2).repeat(
             *(1 for _ in positive_batch.shape[:-1]), self.num_negs_per_pos, 1
@@ -172,7 +169,6 @@ class SharedTailNegativeSampler(NegativeSampler):
         github: uma-pi1/kge-iclr20
     """
 
-    # docstr-coverage: inherited
     def corrupt_batch(self, positive_batch: LongTensor) -> LongTensor:  # noqa: D102
         drawn = torch.randperm(self.num_entities)[: self.num_negs_per_pos]
         tails = torch.cat([drawn, positive_batch[..., 2].reshape(-1)]).unique()
@@ -180,7 +176,6 @@ class SharedTailNegativeSampler(NegativeSampler):
         negative[..., 2] = tails
         return negative
 
-    # docstr-coverage: inherited
     def sample(self, positive_batch: LongTensor) -> tuple[LongTensor, BoolTensor | None]:  # noqa: D102
         negative, kept = super().sample(positive_batch)
         mask = negative[..., 2] != positive_batch[..., 2, None]

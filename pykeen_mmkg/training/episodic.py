@@ -49,7 +49,6 @@ class RelationBalancedInstances(BaseBatchedSLCWAInstances):
         count = self.by_relation.offsets.diff()
         self.weight = count.clamp(max=cap).double() ** exponent * (count > 0)
 
-    # docstr-coverage: inherited
     def iter_triple_ids(self) -> Iterable[list[int]]:  # noqa: D102
         own = max(1, -(-self.batch_size // self.relations_per_batch))
         worker = get_worker_info()
@@ -127,7 +126,6 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
             num_batches=num_batches, relations_per_batch=relations_per_batch, exponent=exponent, cap=cap
         )
 
-    # docstr-coverage: inherited
     def _create_training_data_loader(
         self,
         triples_factory: CoreTriplesFactory,
@@ -158,7 +156,6 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
         )
         return DataLoader(dataset=instances, batch_size=None, batch_sampler=None, **kwargs)
 
-    # docstr-coverage: inherited
     def _process_batch(
         self,
         batch: SLCWABatch,

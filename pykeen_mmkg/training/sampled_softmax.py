@@ -84,7 +84,6 @@ class PooledInstances(BatchedSLCWAInstances):
         known[torch.arange(len(triples)), answer] = False
         return Pool(ids, answer, known)
 
-    # docstr-coverage: inherited
     def __getitem__(self, item: list[int]) -> PooledBatch:  # type: ignore[override]
         triples = self.mapped_triples[item]
         return PooledBatch(triples, {side: self._pool(side, triples) for side in self.index})
@@ -175,7 +174,6 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
             isinstance(module, Regularizer) and not isinstance(module, NoRegularizer) for module in self.model.modules()
         )
 
-    # docstr-coverage: inherited
     def train(  # type: ignore[override]  # noqa: D102
         self, triples_factory: CoreTriplesFactory, num_epochs: int = 1, **kwargs: Any
     ) -> list[float] | None:
@@ -187,7 +185,6 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
         warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         return warmup * (max(self.final_rate, 1 - step / num_steps) if self.decay else 1.0)
 
-    # docstr-coverage: inherited
     def _create_training_data_loader(
         self, triples_factory: CoreTriplesFactory, *, sampler: str | None, batch_size: int, drop_last: bool, **kwargs
     ) -> DataLoader:
@@ -206,7 +203,6 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
         )
         return DataLoader(dataset=instances, batch_size=None, batch_sampler=None, **kwargs)
 
-    # docstr-coverage: inherited
     def _train_epoch(self, batches: Any, *args: Any, **kwargs: Any) -> float:
         if not kwargs.get("only_size_probing") and (self.warmup_steps or self.decay):
             per_epoch = len(batches)
@@ -216,7 +212,6 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
         return super()._train_epoch(batches, *args, **kwargs)
 
     @staticmethod
-    # docstr-coverage: inherited
     def _get_batch_size(batch: PooledBatch) -> int:  # type: ignore[override]
         return len(batch.triples)
 
@@ -238,7 +233,6 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
             num_entities=self.model._get_entity_len(mode=self.mode),
         )
 
-    # docstr-coverage: inherited
     def _process_batch(  # type: ignore[override]
         self, batch: PooledBatch, start: int, stop: int, label_smoothing: float = 0.0, slice_size: int | None = None
     ) -> FloatTensor:

@@ -41,7 +41,6 @@ class TwoPhaseTrainingLoop(SLCWATrainingLoop):
                 f"{type(self.model).__name__} has no generator, so there is no second phase. Use the sLCWA loop."
             )
 
-    # docstr-coverage: inherited
     def _train_epoch(self, batches: Any, *args: Any, **kwargs: Any) -> float:
         epoch, probing = kwargs.get("epoch", 0), kwargs.get("only_size_probing", False)
         before = [module.joint for module in self.self_trained]

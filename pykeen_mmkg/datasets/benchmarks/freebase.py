@@ -100,7 +100,6 @@ class FB15k237Text(Benchmark):
     files = {**TRIPLES, **TEXTS}
     required_tables = frozenset({"entities", "relations"})
 
-    # docstr-coverage: inherited
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         texts = freebase_texts(files["entities"])
         labels = sorted(read_ids(files["entity_ids"]))
@@ -160,7 +159,6 @@ class FB15k237ZS(Benchmark):
     }
     required_tables = frozenset({"entities", "relations"})
 
-    # docstr-coverage: inherited
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         labels, relations, candidates = (
             json.loads(files[name].read_bytes()) for name in ("zero_shot_entities", "zero_shot_relations", "candidates")

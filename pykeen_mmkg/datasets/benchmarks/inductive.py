@@ -154,7 +154,6 @@ class WN18RRInductive(_Inductive):
         """
         super().__init__(path, image_name=image_name, **kwargs)
 
-    # docstr-coverage: inherited
     def read_texts(  # noqa: D102
         self, files: Mapping[str, pathlib.Path], entities: list[str], relations: list[str]
     ) -> tuple[list[PublishedText], list[PublishedText]]:
@@ -197,7 +196,6 @@ class FB15k237Inductive(_Inductive):
     graph = ("fb237", "fb15k-237-inductive")
     texts = freebase.TEXTS
 
-    # docstr-coverage: inherited
     def read_texts(  # noqa: D102
         self, files: Mapping[str, pathlib.Path], entities: list[str], relations: list[str]
     ) -> tuple[list[PublishedText], list[PublishedText]]:

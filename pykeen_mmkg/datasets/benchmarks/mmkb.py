@@ -83,7 +83,6 @@ class DB15k(Benchmark):
     }
     required_tables = frozenset({"entities", "relations"})
 
-    # docstr-coverage: inherited
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         triples, entities, relations = _graph(files)
         texts = freebase.freebase_texts(files["entities"])
@@ -140,7 +139,6 @@ class MKGW(Benchmark):
     }
     required_tables = frozenset({"entities", "relations"})
 
-    # docstr-coverage: inherited
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         triples, entities, relations = _graph(files)
 
@@ -189,7 +187,6 @@ class MKGY(Benchmark):
     files = _openke("MKG-Y")
     required_tables = frozenset({"entities", "relations"})
 
-    # docstr-coverage: inherited
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         triples, entities, relations = _graph(files)
         return PublishedGraph(

@@ -86,7 +86,6 @@ class NELLZS(_Tasks):
         "task_relations": "Panda0406/Zero-shot-knowledge-graph-relational-learning/data_stat.txt",
     }
 
-    # docstr-coverage: inherited
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         tasks = {split: read_tasks(files[split]) for split in ("valid", "test")}
         unseen = {relation for split in tasks.values() for relation in split}
@@ -163,7 +162,6 @@ class WikiZS(_Tasks):
         "literals": f"{SCHEMA}/Onto_triples/Wiki/literals.txt",
     }
 
-    # docstr-coverage: inherited
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         tasks = {split: read_tasks(files[split]) for split in ("train", "valid", "test")}
         triples = {split: tasks_as_triples(found) for split, found in tasks.items()}

@@ -67,7 +67,6 @@ class WikiArtMKG(Benchmark):
         self.files = {"triples": f"thefth/vl-kge/vlkge/data/{folder}/{folder}_triples.csv"}
         super().__init__(path, **kwargs)
 
-    # docstr-coverage: inherited
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         triples = read_moded_triples(files["triples"])
         artworks = {head for rows in triples.values() for head, relation, _ in rows if relation == CREATED}

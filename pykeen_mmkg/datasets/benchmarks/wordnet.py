@@ -82,7 +82,6 @@ class WN9Img(Benchmark):
     image_folder_name = "wordnet-photos"
     required_tables = frozenset({"entities"})
 
-    # docstr-coverage: inherited
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         triples = read_moded_triples(files["triples"])
         words, glosses = read_columns(files["words"]), read_pickle(files["glosses"])
@@ -144,7 +143,6 @@ class WN18RRText(Benchmark):
         """
         super().__init__(path, image_name=image_name, **kwargs)
 
-    # docstr-coverage: inherited
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         names = {"train": "train", "valid": "dev", "test": "test"}
         return PublishedGraph(

@@ -154,17 +154,14 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, Abst
         assert isinstance(member, PairEvidence)
         return member
 
-    # docstr-coverage: inherited
     def post_parameter_update(self) -> None:  # noqa: D102
         super().post_parameter_update()
         if self.training:
             self.turn += 1
 
-    # docstr-coverage: inherited
     def _get_entity_len(self, *, mode: InductiveMode | None) -> int:
         return self.num_entities
 
-    # docstr-coverage: inherited
     def collect_regularization_term(self):  # noqa: D102
         return torch.zeros((), device=self.device)
 
@@ -217,7 +214,6 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, Abst
         inside, texts = self._inside(relation), self.described(relation)
         return score_grid(self._active(), head, inside, texts, tails, limit)[inverse]
 
-    # docstr-coverage: inherited
     def _score_queries(
         self,
         batch: LongTensor,
@@ -232,11 +228,9 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, Abst
             ids = torch.arange(self.num_entities, device=self.device)
         return self._score_tails(batch[:, 0], batch[:, 1], ids)
 
-    # docstr-coverage: inherited
     def score_hrt(self, hrt_batch: LongTensor, *, mode: InductiveMode | None = None) -> FloatTensor:  # noqa: D102
         heads, relations, tails = hrt_batch.unbind(-1)
         return self._score(heads, relations, tails)[:, None]
 
-    # docstr-coverage: inherited
     def get_grad_params(self) -> Iterable[nn.Parameter]:  # noqa: D102
         return (p for p in self.members.parameters() if p.requires_grad)

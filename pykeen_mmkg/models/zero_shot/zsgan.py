@@ -103,7 +103,6 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
         entities.train(training)
         return vectors, self.described.vectors
 
-    # docstr-coverage: inherited
     def get_grad_params(self) -> Iterable[nn.Parameter]:  # noqa: D102
         own = {id(p) for module in self.modules() if isinstance(module, SelfTrained) for p in module.parameters()}
         return (p for p in self.parameters() if p.requires_grad and id(p) not in own)
@@ -117,7 +116,6 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
         own, inverse = relations.unique(return_inverse=True)
         return self.pairs.prototypes(self.described(own))[inverse]
 
-    # docstr-coverage: inherited
     def score_hrt(self, hrt_batch: LongTensor, *, mode: InductiveMode | None = None) -> FloatTensor:  # noqa: D102
         seen = self._is_seen(hrt_batch[:, 1])
         if bool(seen.all()):
@@ -129,7 +127,6 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
         result[~seen] = self.pairs.scores(heads, self._prototypes(relations), tails)[:, None].to(result)
         return result
 
-    # docstr-coverage: inherited
     def _score_queries(
         self,
         batch: LongTensor,

@@ -80,7 +80,6 @@ class Fusion(Combination, ABC):
         """Return the dimension of the fused vectors."""
         return self.fused_dim(self.num_modalities, self.dim)
 
-    # docstr-coverage: inherited
     def output_shape(self, input_shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:  # noqa: D102
         self._check_number(len(input_shapes))
         return (*input_shapes[0][:-1], self.output_dim)
@@ -131,7 +130,6 @@ class Fusion(Combination, ABC):
                 f"but got {number} inputs."
             )
 
-    # docstr-coverage: inherited
     def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
         yield from super().iter_extra_repr()
         yield f"modalities={self.modalities}"

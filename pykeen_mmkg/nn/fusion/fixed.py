@@ -58,7 +58,6 @@ class AverageFusion(Fusion):
             return total / len(xs)
         return weighted_sum(xs, self.coefficients(mask).to(dtype=xs[0].dtype))
 
-    # docstr-coverage: inherited
     def coefficients(self, mask: BoolTensor) -> FloatTensor:  # noqa: D102
         weights = mask.to(dtype=torch.get_default_dtype())
         if self.form == "dense":
@@ -67,7 +66,6 @@ class AverageFusion(Fusion):
         # at least one: an item without any modality is 0 / 1
         return weights / counted.sum(dim=-1, keepdim=True).clamp(min=1)
 
-    # docstr-coverage: inherited
     def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
         yield from super().iter_extra_repr()
         yield f"form={self.form}"
@@ -94,7 +92,6 @@ class SumFusion(Fusion):
             total = total + x
         return total
 
-    # docstr-coverage: inherited
     def coefficients(self, mask: BoolTensor) -> FloatTensor:  # noqa: D102
         return mask.to(dtype=torch.get_default_dtype())
 
@@ -112,7 +109,6 @@ class ConcatFusion(Fusion):
         github: thefth/vl-kge
     """
 
-    # docstr-coverage: inherited
     @classmethod
     def fused_dim(cls, num_modalities: int, dim: int, **kwargs: Any) -> int:  # noqa: D102
         return num_modalities * dim

@@ -55,7 +55,6 @@ class WeightedFusion(Fusion):
         self.always = [i for i, name in enumerate(self.modalities) if form == "asymmetric" and name == structural]
         self.logits = nn.Parameter(torch.zeros(self.num_modalities))
 
-    # docstr-coverage: inherited
     def reset_parameters(self) -> None:  # noqa: D102
         nn.init.zeros_(self.logits)
 
@@ -66,7 +65,6 @@ class WeightedFusion(Fusion):
         weights = masked_softmax(self.logits.expand(mask.shape), counted)
         return weighted_sum(xs, weights.masked_fill(~mask, 0.0))
 
-    # docstr-coverage: inherited
     def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
         yield from super().iter_extra_repr()
         yield f"form={self.form}"
@@ -99,7 +97,6 @@ class GatedFusion(Fusion):
         self.gate = nn.Linear(hidden_dim, self.num_modalities * dim)
         self.reset_parameters()
 
-    # docstr-coverage: inherited
     def reset_parameters(self) -> None:  # noqa: D102
         nn.init.xavier_uniform_(self.hidden.weight)
         nn.init.zeros_(self.hidden.bias)
@@ -143,7 +140,6 @@ class AttentionFusion(Fusion):
         self.bias = nn.Parameter(torch.zeros(self.num_modalities))
         self.reset_parameters()
 
-    # docstr-coverage: inherited
     def reset_parameters(self) -> None:  # noqa: D102
         nn.init.xavier_uniform_(self.key.weight)
         nn.init.zeros_(self.key.bias)

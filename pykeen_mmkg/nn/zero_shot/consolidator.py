@@ -22,7 +22,6 @@ __all__ = ["AlignedRepresentation", "AuxiliaryLoss", "SampledRGCNRepresentation"
 class AuxiliaryLoss(Regularizer):
     """A sum of losses, as a term that PyKEEN's training loops add to that of the triples."""
 
-    # docstr-coverage: inherited
     def forward(self, x: FloatTensor) -> FloatTensor:  # noqa: D102
         return x
 

@@ -379,11 +379,9 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
                 real = own[:, None] + self.spread * own.std() * noise
         return Real(real, own, self.texts[chosen], others)
 
-    # docstr-coverage: inherited
     def own_step(self) -> float:  # noqa: D102
         return self.learner.learn(self._draw, self.num_real)
 
-    # docstr-coverage: inherited
     def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
         if indices is None:
             indices = torch.arange(self.max_id, device=self.seen.device)
@@ -410,12 +408,10 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
         self.max_id += 1
         return self.max_id - 1
 
-    # docstr-coverage: inherited
     def get_extra_state(self) -> Any:  # noqa: D102
         added = len(self.texts) - self.base.max_id
         return {"texts": self.texts[len(self.texts) - added :]}
 
-    # docstr-coverage: inherited
     def set_extra_state(self, state: Any) -> None:  # noqa: D102
         own = self.base.max_id
         self.texts = torch.cat([self.texts[:own], state["texts"].to(self.texts)])

@@ -167,7 +167,6 @@ class ProfileEvidence(Evidence):
         self.dim = 3 * k
         self.register_buffer("near", near, persistent=False)
 
-    # docstr-coverage: inherited
     def listed(self, pairs: Listed, weights: Weights) -> FloatTensor:  # noqa: D102
         pair, relation, count = self.graph.profiles(pairs.tails)
         query = pairs.query[pair]
@@ -178,7 +177,6 @@ class ProfileEvidence(Evidence):
         similar = torch.einsum("md,mkd->mk", pairs.tail_texts, mean[pairs.query])
         return torch.cat([torch.log1p(amount), part, similar], dim=-1)
 
-    # docstr-coverage: inherited
     def grid(self, grid: Grid, weights: Weights, prepared: Any) -> FloatTensor:  # noqa: D102
         tails, (c, q) = grid.tails, grid.shape
 
@@ -198,11 +196,9 @@ class _WalkEvidence(Evidence):
     def walked(self, walks: Walks, weights: Weights) -> FloatTensor:
         """Return the features of all pairs of the walks; shape: ``(num_pairs, dim)``."""
 
-    # docstr-coverage: inherited
     def listed(self, pairs: Listed, weights: Weights) -> FloatTensor:
         return self.walked(pairs.walks, weights)
 
-    # docstr-coverage: inherited
     def grid(self, grid: Grid, weights: Weights, prepared: Any) -> FloatTensor:
         return self.walked(grid.walks, weights).view(*grid.shape, -1)
 
@@ -220,7 +216,6 @@ class LinkEvidence(_WalkEvidence):
         super().__init__()
         self.dim = k + 1
 
-    # docstr-coverage: inherited
     def walked(self, walks: Walks, weights: Weights) -> FloatTensor:  # noqa: D102
         pair, query, relation = walks.direct
         amount = weights.link.new_zeros(walks.num_pairs, self.dim - 1)
@@ -252,7 +247,6 @@ class PathEvidence(_WalkEvidence):
         with torch.no_grad():
             self.damping.copy_(torch.linspace(-2.0, 1.0, len(self.damping)))
 
-    # docstr-coverage: inherited
     def walked(self, walks: Walks, weights: Weights) -> FloatTensor:  # noqa: D102
         query, step, relation = walks.reach
         reach = weights.first.new_zeros(len(walks.log_degree), self.dim - 1)
@@ -290,7 +284,6 @@ class TextEvidence(Evidence):
             nn.Linear(dim, rank, bias=False) for _ in range(5)
         )
 
-    # docstr-coverage: inherited
     def listed(self, pairs: Listed, weights: Weights) -> FloatTensor:  # noqa: D102
         head, texts, query, tail = pairs.head_texts, pairs.texts, pairs.query, pairs.tail_texts
         both = functional.normalize(head + texts, dim=-1)
@@ -299,11 +292,9 @@ class TextEvidence(Evidence):
         plain = [(x[query] * tail).sum(-1) for x in (texts, head, both)]
         return torch.stack([*plain, (head * texts).sum(-1)[query], 8 * joint.sum(-1), 8 * alone.sum(-1)], dim=-1)
 
-    # docstr-coverage: inherited
     def prepare(self, tails: Tails) -> tuple[FloatTensor, FloatTensor]:  # noqa: D102
         return self.joint_tail(tails.texts), self.tail(tails.texts)
 
-    # docstr-coverage: inherited
     def grid(self, grid: Grid, weights: Weights, prepared: Any) -> FloatTensor:  # noqa: D102
         joint_tail, tail = prepared
         joint = joint_tail @ (self.joint_relation(grid.texts) * self.joint_head(grid.head_texts)).T
@@ -324,11 +315,9 @@ class WordEvidence(Evidence):
         super().__init__()
         self.words = words
 
-    # docstr-coverage: inherited
     def listed(self, pairs: Listed, weights: Weights) -> FloatTensor:  # noqa: D102
         return self.words(pairs.heads[pairs.query], pairs.tails).to(pairs.texts)
 
-    # docstr-coverage: inherited
     def grid(self, grid: Grid, weights: Weights, prepared: Any) -> FloatTensor:  # noqa: D102
         assert grid.words is not None
         return grid.words

@@ -134,7 +134,6 @@ class PairLearner(SelfTrained):
             real = self.extractor(drawn[..., 0], drawn[..., 2])
         return Real(real, self.centroids[chosen], self._texts[chosen], self.centroids[other])
 
-    # docstr-coverage: inherited
     def own_step(self) -> float:  # noqa: D102
         assert self.sources is not None
         step = int(self.steps)
