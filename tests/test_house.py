@@ -30,7 +30,7 @@ ROOMS: dict[str, str] = {
     "query_scoring": "",
     "baselines": "errors indexing datasets modalities query_scoring",
     "models": "errors _compat indexing features encoders datasets nn modalities sampling query_scoring baselines",
-    "training": "errors _compat indexing datasets nn sampling",
+    "training": "errors _compat indexing datasets nn sampling models",
     "evaluation": "errors _compat io indexing features datasets modalities baselines",
     "runs": "errors _version _compat io features datasets modalities evaluation",
     "predict": "errors indexing datasets",
