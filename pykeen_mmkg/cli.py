@@ -1,6 +1,6 @@
-"""The command line: ``pykeen-mmkg demo | encode | predict | evaluate | audit | datasets | study``.
+"""The command line: ``pykeen-mmkg demo | encode | train | predict | evaluate | audit | datasets | study``.
 
-Training is PyKEEN's: ``pykeen train vlkge``, ``pykeen experiments run``, ``pykeen optimize``.
+PyKEEN's own commands know our names as well: ``pykeen train vlkge``, ``pykeen experiments run``, ``pykeen optimize``.
 """
 
 import json
@@ -111,6 +111,68 @@ def encode(
             output.mkdir(parents=True, exist_ok=True)
             features.save(output / f"{key}.safetensors")
             click.echo(f"  written to {output / f'{key}.safetensors'}")
+
+
+@main.command()
+@click.option("--dataset", help="Name of a dataset, or folder.")
+@click.option("--dataset-kwargs", callback=_json, help="Keyword arguments of the dataset, as a JSON object.")
+@click.option("--model", help="Name of a model, such as latefusion or vlkge.")
+@click.option("--epochs", type=click.IntRange(min=0), help="Training epochs, by default PyKEEN's.")
+@click.option("--encoder", help="What encodes texts and images: name on the hub, or local folder.")
+@click.option("--seed", type=click.IntRange(min=0), default=None, help="The random seed.  [default: 0]")
+@click.option("--protocol", default="standard", show_default=True, help="The name of a protocol.")
+@click.option("--config", type=click.Path(path_type=pathlib.Path), help="JSON file of all else; the options here win.")
+@click.option("--output", type=click.Path(path_type=pathlib.Path), required=True, help="The folder of the run.")
+@click.option(
+    "--features",
+    type=click.Choice(["copy", "needed rows", "link"]),
+    default="copy",
+    show_default=True,
+    help="What becomes of the feature files that the model reads.",
+)
+@click.option("--license", help="The licence under which the run is shared, for its model card.")
+def train(
+    dataset: str | None,
+    dataset_kwargs: dict[str, Any],
+    model: str | None,
+    epochs: int | None,
+    encoder: str | None,
+    seed: int | None,
+    protocol: str,
+    config: pathlib.Path | None,
+    output: pathlib.Path,
+    features: Any,
+    license: str | None,
+) -> None:
+    """Train a model in PyKEEN's pipeline, evaluate it, and save it as a run that can be moved and shared.
+
+    CONFIG holds arguments of pykeen.pipeline.pipeline, such as {"model_kwargs": {"embedding_dim": 64}}.
+    """
+    from .runs import save_run
+    from .runs.training_run import read_arguments, train_run
+
+    if output.exists() and not output.is_dir():
+        raise MultimodalError(f"{output} is a file; name a folder for the run.")
+    given = {"dataset": dataset, "model": model, "epochs": epochs, "random_seed": seed}
+    arguments: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if config is not None:
+        arguments = read_arguments(config, **given)
+    named: dict[str, Any] = {name: arguments.pop(name, None) for name in ("dataset", "model")}
+    for name, value in named.items():
+        if value is None:
+            raise click.UsageError(f"Name the {name}: --{name}, or in the file of --config.")
+    own_kwargs = arguments.pop("dataset_kwargs", None)
+    if dataset is None:
+        dataset_kwargs = dataset_kwargs or own_kwargs or {}
+    if encoder is not None:
+        arguments["model_kwargs"] = {**(arguments.get("model_kwargs") or {}), "encoder": encoder}
+    arguments.setdefault("random_seed", 0)
+    result = train_run(**named, arguments=arguments, dataset_kwargs=dataset_kwargs, protocol=protocol)
+    run = save_run(result, output, features=features, license=license)
+    click.echo(f"protocol {run.document['protocol']}, split testing")
+    for metric in ("mrr", "hits@1", "hits@3", "hits@10"):
+        click.echo(f"  {metric:8s} {result.metric_results.get_metric(metric):.4f}")
+    click.echo(f"saved to {output}; try: pykeen-mmkg predict {output} --head ... --relation ...")
 
 
 @main.command()

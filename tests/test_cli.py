@@ -98,6 +98,57 @@ def test_evaluate_other_graph(run) -> None:
     assert "another graph" in _invoke("evaluate", run, "nations", code=2)
 
 
+@pytest.mark.parametrize("features", ["copy", "needed rows", "link"])
+def test_train(features: str, folder, stores, tmp_path) -> None:
+    """What is trained is a run that `predict` and `evaluate` open; options win over the file."""
+    named = {"features": {key: stores[key] for key in ("visual", "textual")}}
+    config = {
+        "model": "distmult",
+        "model_kwargs": {"embedding_dim": 4, "sources": named},
+        "training_kwargs": {"num_epochs": 50, "batch_size": 16, "use_tqdm": False},
+    }
+    (tmp_path / "c.json").write_text(json.dumps(config))
+    text = _invoke("train", "--dataset", folder, "--model", "vlkge", "--epochs", 1, "--seed", 5, "--features", features,
+                   "--config", tmp_path / "c.json", "--output", tmp_path / "run", "--license", "mit")  # fmt: skip
+    assert "protocol standard" in text and f"saved to {tmp_path / 'run'}" in text
+    document = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert document["random_seed"] == 5 and len(document["losses"]) == 1 and document["license"] == "mit"
+    assert document["sources"]["features"]["visual"]["mode"] == features
+    mrr = next(line for line in text.splitlines() if "mrr" in line)
+    assert mrr in _invoke("evaluate", tmp_path / "run", folder)
+    query = ("--head", "e7", "--relation", "r1", "-k", 3, "--json")
+    assert len(_invoke("predict", tmp_path / "run", *query).splitlines()) == 3
+
+
+def test_train_from_a_file_alone(tmp_path) -> None:
+    """The configuration of one of PyKEEN's experiments; the seed is 0 where none is named."""
+    config = {"dataset": "nations", "model": "distmult", "training_kwargs": {"num_epochs": 1, "use_tqdm": False}}
+    (tmp_path / "c.json").write_text(json.dumps({"metadata": {}, "pipeline": config}))
+    _invoke("train", "--config", tmp_path / "c.json", "--output", tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["random_seed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "distmult"], "Name the dataset"),
+        (["--dataset", "nations"], "Name the model"),
+        (["--dataset", "nations", "--model", "nonsense"], "'nonsense' is no model"),
+        (["--dataset", "nations", "--model", "distmult", "--protocol", "standart"], "did you mean 'standard'"),
+        (["--dataset", "nations", "--model", "distmult", "--epochs", "-1"], "--epochs"),
+        (["--dataset", "nations", "--model", "distmult", "--features", "all"], "--features"),
+        (["--dataset", "nations", "--model", "distmult", "--config", "gone.json"], "gone.json"),
+    ],
+)
+def test_train_refuses(arguments: list[str], words: str, tmp_path) -> None:
+    """Before anything is trained, or written."""
+    assert words in _invoke("train", *arguments, "--output", tmp_path / "run", code=2)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "run").touch()
+    assert "is a file" in _invoke("train", "--dataset", "nations", "--model", "distmult", "--output", tmp_path / "run",
+                                  code=2)  # fmt: skip
+
+
 def test_audit(folder) -> None:
     """Text, JSON and the exit status."""
     assert "unseen" in _invoke("audit", folder)

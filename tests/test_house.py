@@ -32,10 +32,11 @@ ROOMS: dict[str, str] = {
     "models": "errors _compat indexing features encoders datasets nn modalities sampling query_scoring baselines",
     "training": "errors _compat indexing datasets nn sampling models",
     "evaluation": "errors _compat io indexing features datasets modalities baselines",
-    "runs": "errors _version _compat io features datasets modalities evaluation",
+    "pipeline_arguments": "errors nn",
+    "runs": "errors _version _compat io features datasets modalities evaluation pipeline_arguments",
     "predict": "errors indexing datasets",
     "audit": "errors io indexing features datasets sampling baselines evaluation",
-    "study": "errors io datasets evaluation",
+    "study": "errors io datasets evaluation pipeline_arguments",
     "demo": "errors datasets models evaluation predict",
     "cli": "errors _version io datasets modalities evaluation runs predict audit study demo",
 }
