@@ -36,7 +36,7 @@ ROOMS: dict[str, str] = {
     "runs": "errors _version _compat io features datasets modalities evaluation pipeline_arguments",
     "predict": "errors indexing datasets",
     "audit": "errors io indexing features datasets sampling baselines evaluation",
-    "study": "errors io datasets evaluation pipeline_arguments",
+    "study": "errors io encoders datasets evaluation pipeline_arguments",
     "demo": "errors datasets models evaluation predict",
     "cli": "errors _version io datasets modalities evaluation runs predict audit study demo",
 }
