@@ -18,17 +18,20 @@ __all__ = ["main"]
 
 
 class _Group(click.Group):
-    """A group whose commands turn bad input into one line on stderr, with exit status 2."""
+    """A group whose commands turn bad input into one line on stderr, with exit status 2, and Ctrl-C into 130."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except MultimodalError as error:
+        except (MultimodalError, OSError) as error:
             click.secho(f"Error: {error}", fg="red", err=True)
             sys.exit(2)
+        except KeyboardInterrupt:
+            click.secho("Stopped.", err=True)
+            sys.exit(130)
 
 
-@click.group(cls=_Group)
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION)
 def main() -> None:
     """Multimodal knowledge graphs for PyKEEN."""
@@ -183,8 +186,11 @@ def train(
 @click.option("-k", type=int, default=10, show_default=True, help="How many answers.")
 @click.option("--dataset", help="The dataset, for a run that was saved without training triples (experiments run).")
 @click.option("--dataset-kwargs", callback=_json, help="Keyword arguments of the dataset, as a JSON object.")
-@click.option("--known", multiple=True, help="TSV of further true triples to leave out; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--known", multiple=True, help="File of further true triples to leave out; repeatable.")
+@click.option("--mark-known", is_flag=True, help="Show what is known already, and mark it, rather than leave it out.")
+@click.option("--queries", help="File of queries: head, relation, tail a row, the open one empty or '?'.")
+@click.option("--explain", is_flag=True, help="What each scorer adds to the score of an answer (late fusion).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: an answer, or of --queries a query.")
 def predict(
     directory: pathlib.Path,
     head: str | None,
@@ -194,28 +200,43 @@ def predict(
     dataset: str | None,
     dataset_kwargs: dict[str, Any],
     known: tuple[str, ...],
+    mark_known: bool,
+    queries: str | None,
+    explain: bool,
     as_json: bool,
 ) -> None:
-    """Answer a query with the model saved in DIRECTORY.
+    """Answer a query, or a file of them, with the model saved in DIRECTORY.
 
     Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
     """
-    from pykeen.triples import TriplesFactory
-
-    from .predict import predict as rank
+    from .datasets.files import map_triples, read_triples
+    from .predict import Predictor, read_queries
     from .runs import open_run
 
+    one = {"head": head, "relation": relation, "tail": tail}
+    if queries is not None and any(one.values()):
+        raise click.UsageError("Give either --queries, or two of --head, --relation and --tail.")
+    asked = [one] if queries is None else read_queries(queries)
     model, factory = open_run(directory, None if dataset is None else _dataset(dataset, dataset_kwargs).training)
-    others = [
-        TriplesFactory.from_path(path, entity_to_id=factory.entity_to_id, relation_to_id=factory.relation_to_id)
-        for path in known
-    ]
-    df = rank(model, factory, head=head, relation=relation, tail=tail, k=k, known=others)
-    if as_json:
-        for row in df.to_dict(orient="records"):
-            click.echo(json.dumps(row, ensure_ascii=False))
-    else:
-        click.echo(df.to_string(index=False))
+    others = []
+    for path in known:
+        triples, foreign = map_triples(read_triples(pathlib.Path(path)), factory.entity_to_id, factory.relation_to_id)
+        if foreign:
+            click.secho(
+                f"{path}: {foreign} triples have a label that the graph lacks; they leave out nothing", err=True
+            )
+        others.append(triples)
+    predictor = Predictor(model, factory, others)
+    for query, df in zip(asked, predictor.predict(asked, k=k, known="mark" if mark_known else "drop"), strict=True):
+        if explain:
+            df = predictor.explain(query, df)
+        if queries is not None:
+            click.echo(json.dumps({**query, "answers": df.to_dict(orient="records")}, ensure_ascii=False))
+        elif as_json:
+            for row in df.to_dict(orient="records"):
+                click.echo(json.dumps(row, ensure_ascii=False))
+        else:
+            click.echo(df.to_string(index=False))
 
 
 @main.command()

@@ -1,0 +1,5 @@
+"""``python -m pykeen_mmkg``: the command line, see :mod:`pykeen_mmkg.cli`."""
+
+from .cli import main
+
+main(prog_name="python -m pykeen_mmkg")
