@@ -1,4 +1,4 @@
-"""The command line: ``pykeen-mmkg demo | encode | train | predict | evaluate | audit | datasets | study``.
+"""Commands: ``pykeen-mmkg new | split | encode | train | predict | evaluate | audit | datasets | study | demo``.
 
 PyKEEN's own commands know our names as well: ``pykeen train vlkge``, ``pykeen experiments run``, ``pykeen optimize``.
 """
@@ -73,6 +73,39 @@ def demo(epochs: int | None, output: pathlib.Path | None, encoder: str | None, s
     from .demo import run
 
     run(epochs=epochs, output=output, encoder=encoder, seed=seed)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=pathlib.Path))
+def new(folder: pathlib.Path) -> None:
+    """Write a small graph with texts and pictures to FOLDER, to begin one's own with."""
+    from .datasets.example import write_example
+
+    write_example(folder)
+    click.echo(f"written to {folder}; try: pykeen-mmkg audit {folder}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=pathlib.Path))
+@click.option("--output", type=click.Path(path_type=pathlib.Path), required=True, help="The new folder.")
+@click.option(
+    "--kind", default="random", show_default=True, help="random, leak-aware, unseen-entities, unseen-relations."
+)
+@click.option("--ratios", type=float, nargs=3, default=(0.8, 0.1, 0.1), show_default=True, help="Shares of the splits.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def split(folder: pathlib.Path, output: pathlib.Path, kind: str, ratios: tuple[float, float, float], seed: int) -> None:
+    """Split the triples of a dataset's FOLDER anew, and write it whole to another one.
+
+    The three shares are those of training, validation and testing: of the triples, or, of a kind with unseen items, of
+    the entities or relations. "leak-aware" keeps all triples of two entities, inverses and duplicates, together.
+    """
+    from .datasets import MultimodalDataset, write_dataset
+
+    made = MultimodalDataset(folder, split={"kind": kind, "ratios": list(ratios), "seed": seed})
+    write_dataset(made, output)
+    for name, factory in made.factories.items():
+        click.echo(f"{name}: {factory.num_triples} triples")
+    click.echo(f"written to {output}; try: pykeen-mmkg audit {output}")
 
 
 @main.command()

@@ -8,6 +8,7 @@ import yaml
 from click.testing import CliRunner
 
 from pykeen_mmkg.cli import main
+from pykeen_mmkg.datasets import SPLIT_KINDS, MultimodalDataset, SplitRule
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +198,52 @@ def test_bad_json(kwargs: str) -> None:
 def test_unknown_dataset() -> None:
     """Neither a name nor a folder."""
     assert "neither a folder" in _invoke("audit", "no-such-thing", code=2)
+
+
+def test_new_and_split(tmp_path) -> None:
+    """From nothing to a graph, and to a split of it by each rule; what is wrong is one sentence."""
+    graph = tmp_path / "mygraph"
+    assert "audit" in _invoke("new", graph)
+    assert "is not empty" in _invoke("new", graph, code=2)
+    whole = MultimodalDataset(graph)
+    triples = {tuple(row) for f in whole.factories.values() for row in f.label_triples(f.mapped_triples).tolist()}
+    for kind in SPLIT_KINDS:
+        assert kind.removeprefix("unseen") in _invoke("split", "-h")
+        if kind == "unseen-relations":
+            continue  # the graph has only two
+        out = tmp_path / kind
+        text = _invoke("split", graph, "--output", out, "--kind", kind, "--ratios", 0.6, 0.2, 0.2, "--seed", 3)
+        written = MultimodalDataset(out)
+        assert f"training: {written.training.num_triples} triples" in text
+        rule = SplitRule(kind, (0.6, 0.2, 0.2), 3)
+        rows = {tuple(row) for row in written.training.label_triples(written.training.mapped_triples).tolist()}
+        assert rows == set(rule.split(triples)["training"])
+        assert all(len(images) == 1 for images in written.entity_table.images)
+    assert "must be one of" in _invoke("split", graph, "--output", tmp_path / "x", "--kind", "odd", code=2)
+    assert not (tmp_path / "x").exists()
+
+
+def test_queries(run, folder, tmp_path) -> None:
+    """A file of queries is answered a line each, as each alone."""
+    (tmp_path / "q.tsv").write_text("e7\tr1\t?\n?\tr0\te2\ne7\t?\te3\n")
+    common = ("predict", run, "--dataset", folder, "-k", 2)
+    lines = [json.loads(line) for line in _invoke(*common, "--queries", tmp_path / "q.tsv").splitlines()]
+    assert [line["tail"] for line in lines] == [None, "e2", "e3"]
+    alone = [json.loads(line) for line in _invoke(*common, "--head", "e7", "--relation", "r1", "--json").splitlines()]
+    assert [row["label"] for row in lines[0]["answers"]] == [row["label"] for row in alone]
+    marked = _invoke(*common, "--queries", tmp_path / "q.tsv", "--mark-known")
+    assert {"known"} < set(json.loads(marked.splitlines()[0])["answers"][0])
+    assert "does not exist" in _invoke(*common, "--queries", tmp_path / "none.tsv", code=2)
+    assert "does not exist" in _invoke(*common, "--head", "e7", "--relation", "r1", "--known", "none.tsv", code=2)
+    assert "either" in _invoke(*common, "--queries", tmp_path / "q.tsv", "--head", "e7", code=2)
+    assert "latefusion" in _invoke(*common, "--head", "e7", "--relation", "r1", "--explain", code=2)
+
+
+def test_interrupted(monkeypatch) -> None:
+    """Ctrl-C ends a command with 130, and a word."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pykeen_mmkg.datasets.load_dataset", interrupt)
+    assert "Stopped" in _invoke("audit", "nations", code=130)
