@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -247,3 +249,11 @@ def test_interrupted(monkeypatch) -> None:
 
     monkeypatch.setattr("pykeen_mmkg.datasets.load_dataset", interrupt)
     assert "Stopped" in _invoke("audit", "nations", code=130)
+
+
+def test_as_a_module() -> None:
+    """`python -m pykeen_mmkg` is the command."""
+    text = subprocess.run(
+        [sys.executable, "-m", "pykeen_mmkg", "-h"], capture_output=True, text=True, check=True
+    ).stdout
+    assert text == _invoke("-h").replace("Usage: main", "Usage: python -m pykeen_mmkg")

@@ -39,6 +39,7 @@ ROOMS: dict[str, str] = {
     "study": "errors io encoders datasets evaluation pipeline_arguments",
     "demo": "errors datasets models evaluation predict",
     "cli": "errors _version io datasets modalities evaluation runs predict audit study demo",
+    "__main__": "cli",
 }
 
 MAX_LINES = 450
@@ -49,6 +50,7 @@ ELSEWHERE = {
     # nothing of their own to run: names of errors, an entry point, a record, a base or a subclass of a few lines
     "_entry": "test_registry.py",
     "errors": "test_cli.py",
+    "__main__": "test_cli.py",
     "audit.subject": "audit/test_checks.py",
     "encoders.encoder": "encoders/test_encode.py",
     "models.zero_shot.devise": "models/zero_shot/test_zsgan.py",
