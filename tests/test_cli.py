@@ -9,6 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from pykeen_mmkg._version import VERSION
 from pykeen_mmkg.cli import main
 from pykeen_mmkg.datasets import SPLIT_KINDS, MultimodalDataset, SplitRule
 
@@ -253,7 +254,6 @@ def test_interrupted(monkeypatch) -> None:
 
 def test_as_a_module() -> None:
     """`python -m pykeen_mmkg` is the command."""
-    text = subprocess.run(
-        [sys.executable, "-m", "pykeen_mmkg", "-h"], capture_output=True, text=True, check=True
-    ).stdout
-    assert text == _invoke("-h").replace("Usage: main", "Usage: python -m pykeen_mmkg")
+    command = [sys.executable, "-m", "pykeen_mmkg", "--version"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert text == f"python -m pykeen_mmkg, version {VERSION}\n"
