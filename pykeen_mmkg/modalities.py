@@ -9,7 +9,7 @@ import dataclasses
 import logging
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from pykeen.triples import CoreTriplesFactory
 from torch import nn
@@ -23,9 +23,11 @@ from .encoders.encoder import TEXTUAL, VISUAL
 from .errors import DataError, FeatureError, MultimodalError
 from .features.store import FeatureStore, find_moved
 from .nn.fusion import STRUCTURAL
+from .options import check_option
 
 __all__ = [
     "DEFAULT_ENCODER",
+    "EncoderHint",
     "FEATURE_KEYS",
     "SOURCE_KEYS",
     "STRUCTURAL",
@@ -37,6 +39,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+#: an encoder, or its name or folder
+EncoderHint: TypeAlias = str | pathlib.Path | VisionLanguageEncoder | None
 
 #: what is encoded where nothing else is said
 DEFAULT_ENCODER = "openai/clip-vit-base-patch32"
@@ -53,6 +58,15 @@ SOURCE_KEYS = (
     "store",
     "strict",
 )
+
+#: what the values of some of them have to be
+SOURCE_HINTS: Mapping[str, Any] = {
+    "features": Mapping[str, Any] | None,
+    "image_kwargs": Mapping[str, Any] | None,
+    "encoder_kwargs": Mapping[str, Any] | None,
+    "missing_rows": Missing | None,
+    "strict": bool | None,
+}
 
 #: what precedes the text of a relation in that of its inverse
 INVERSE_PREFIX = "inverse of: "
@@ -86,7 +100,7 @@ class ModalitySources:
     image_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     missing_rows: Missing = "error"
     features: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    encoder: str | pathlib.Path | VisionLanguageEncoder | None = None
+    encoder: EncoderHint = None
     encoder_kwargs: Mapping[str, Any] | None = None
     store: str | pathlib.Path | None = None
     strict: bool = False
@@ -106,7 +120,7 @@ class ModalitySources:
         cls,
         triples_factory: CoreTriplesFactory,
         sources: Mapping[str, Any] | None = None,
-        encoder: str | pathlib.Path | VisionLanguageEncoder | None = None,
+        encoder: EncoderHint = None,
     ) -> "ModalitySources":
         """Merge a factory's metadata with what a user names; the latter wins.
 
@@ -118,6 +132,8 @@ class ModalitySources:
         """
         if other := sorted(set(sources or {}) - set(SOURCE_KEYS)):
             raise MultimodalError(f"Unknown sources {other}; known are {sorted(SOURCE_KEYS)}.")
+        for key, hint in SOURCE_HINTS.items():
+            check_option(f"sources: {key}", (sources or {}).get(key), hint)
         record = GraphMetadata.of(triples_factory)
         given = {key: value for key, value in (sources or {}).items() if value is not None}
         if given.get("encoder_kwargs") and isinstance(encoder, VisionLanguageEncoder):

@@ -1,7 +1,9 @@
 """Every class that the entry points register is documented and has a test case of PyKEEN's."""
 
 import ast
+import inspect
 import pathlib
+import re
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 
@@ -40,6 +42,21 @@ def test_registered_class(group: str, name: str, entry) -> None:
     assert name in TESTED, f"no case in tests/conformance_cases has the class {name} of the group {group}"
     assert cls.__doc__, name
     assert get_docdata(cls).get("name"), f"{name} has no docdata block with a name"
+
+
+@pytest.mark.parametrize(("group", "name", "entry"), ENTRIES, ids=[name for _, name, _ in ENTRIES])
+def test_options_are_checked(group: str, name: str, entry) -> None:
+    """A constructor of a registered class that has options of its own checks them: ``"no"`` would count as true."""
+    own = [
+        vars(cls)["__init__"] for cls in entry.load().__mro__ if "mmkg" in cls.__module__ and "__init__" in vars(cls)
+    ]
+    for function in own:
+        plain = [
+            parameter
+            for parameter in inspect.signature(function).parameters.values()
+            if re.search(r"\b(bool|int|float|str|Literal)\b", str(parameter.annotation))
+        ]
+        assert hasattr(function, "__wrapped__") or not plain, f"{function.__qualname__} is not @strict"
 
 
 def test_every_case_is_of_a_class_that_exists() -> None:

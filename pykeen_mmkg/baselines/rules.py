@@ -27,6 +27,7 @@ from pykeen.typing import (
 from torch import nn
 
 from ..indexing import TargetIndex, degrees, row_offsets, shared_pairs
+from ..options import strict
 from ..query_scoring import QueryScoringMixin
 
 __all__ = [
@@ -229,6 +230,7 @@ class DegreeRule(Baseline):
         link: https://github.com/pykeen/pykeen/pull/514
     """
 
+    @strict()
     def __init__(self, triples_factory: CoreTriplesFactory, per_relation: bool = True, **kwargs) -> None:
         """Initialize the baseline.
 
@@ -274,6 +276,7 @@ class RandomRule(Baseline):
         link: https://doi.org/10.1145/2660193.2660195
     """
 
+    @strict(seed=0)
     def __init__(self, triples_factory: CoreTriplesFactory, seed: int = 0, **kwargs) -> None:
         """Initialize the baseline.
 

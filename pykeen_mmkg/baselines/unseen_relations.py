@@ -18,6 +18,7 @@ from scipy import sparse
 from ..errors import DataError
 from ..indexing import degrees, occurring
 from ..modalities import ModalitySources, labels_of
+from ..options import strict
 from .rules import Baseline
 
 __all__ = ["AdamicAdar", "BlindMixture", "DescriptionFrequency"]
@@ -99,6 +100,7 @@ class AdamicAdar(Baseline):
         link: https://doi.org/10.1016/S0378-8733(03)00009-1
     """
 
+    @strict()
     def __init__(self, triples_factory: CoreTriplesFactory, bonus: float = 1000.0, **kwargs) -> None:
         """Initialize the baseline.
 
@@ -136,6 +138,7 @@ class DescriptionFrequency(Baseline):
     #: nothing to optimise
     hpo_default: ClassVar[Mapping[str, Any]] = {}
 
+    @strict()
     def __init__(self, triples_factory: CoreTriplesFactory, sources: Mapping[str, Any] | None = None, **kwargs) -> None:
         """Initialize the baseline.
 
@@ -163,6 +166,7 @@ class BlindMixture(Baseline):
         link: https://doi.org/10.1016/S0378-8733(03)00009-1
     """
 
+    @strict()
     def __init__(
         self,
         triples_factory: CoreTriplesFactory,

@@ -15,6 +15,7 @@ from pykeen.triples import TriplesFactory
 from pykeen.typing import LongTensor
 
 from ..errors import DataError, DatasetNotFoundError
+from ..options import strict
 from .candidate_lists import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
 from .files import LabeledTriple, find_file, map_triples, read_triples
@@ -94,6 +95,7 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
     _duplicates: dict[str, int]
     _notes: list[str]
 
+    @strict()
     def __init__(
         self,
         path: PathLike | None = None,
@@ -132,13 +134,6 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
             is split, at random
         :raises DataError: if the folder does not exist or an option is unknown
         """
-        for name, value, allowed in (
-            ("missing_rows", missing_rows, ("error", "allow")),
-            ("duplicates", duplicates, ("drop", "keep", "error")),
-            ("hold_out", hold_out, ("dev", None)),
-        ):
-            if value not in allowed:
-                raise DataError(f"{name}={value!r} must be one of {allowed}")
         self.path = _absolute(path)
         if self.path is not None and not self.path.is_dir():
             raise DatasetNotFoundError(f"dataset folder {self.path} does not exist or is no folder")

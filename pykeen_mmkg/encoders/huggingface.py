@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 from ..errors import EncoderError, MultimodalError
+from ..options import strict
 from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
 from .snapshot import VOCABULARIES, check_config, digest_folder, find_folder, has_any, read_json, weight_files
 
@@ -84,6 +85,7 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
     #: How texts are padded: up to the longest of the batch, or always to the context length
     padding: ClassVar[str] = "longest"
 
+    @strict(max_length=1, batch_size=1)
     def __init__(
         self,
         model: str | pathlib.Path | None = None,

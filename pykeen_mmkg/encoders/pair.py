@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from ..errors import EncoderError
+from ..options import strict
 from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
 from .resolver import encoder_resolver, make_encoder
 from .towers import TextEncoder
@@ -27,6 +28,7 @@ class PairEncoder(VisionLanguageEncoder):
     The default is the unimodal pair of the VL-KGE paper [efthymiou2026]_: ViT-B/16 and BERT.
     """
 
+    @strict()
     def __init__(
         self,
         vision: str | pathlib.Path | VisionLanguageEncoder | None = "google/vit-base-patch16-224-in21k",

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from ..errors import EncoderError
+from ..options import strict
 from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
 from .huggingface import DTYPES, HuggingFaceEncoder
 from .pooling import POOLINGS, pool
@@ -36,6 +37,7 @@ class _TowerEncoder(HuggingFaceEncoder):
 
     POOLINGS: ClassVar[tuple[str, ...]] = ("auto", "cls", "mean", "pooler")
 
+    @strict()
     def __init__(self, model: str | pathlib.Path | None = None, pooling: str = "auto", **kwargs: Any) -> None:
         """Initialise the encoder; nothing is loaded yet.
 

@@ -17,6 +17,7 @@ from .._compat import iter_ranks
 from ..datasets.files import map_triples, read_triples
 from ..errors import EvaluationError
 from ..indexing import TargetIndex, query_columns
+from ..options import strict
 from .candidates import CandidateSets
 from .label_maps import LabelMaps, find_labels
 from .ranking import SideRanks, default_batch_size, rank_side, rank_side_on_gpu
@@ -70,6 +71,7 @@ class ProtocolEvaluator(RankBasedEvaluator):
 
     metric_result_cls = ProtocolMetricResults
 
+    @strict()
     def __init__(
         self,
         *,
@@ -139,6 +141,10 @@ class ProtocolEvaluator(RankBasedEvaluator):
         :raises EvaluationError: if there is no such relation
         """
         if isinstance(relation, int):
+            if model is not None and not 0 <= relation < model.num_relations:
+                raise EvaluationError(
+                    f"There is no relation {relation}: the ids go from 0 to {model.num_relations - 1}."
+                )
             return relation
         mapping = self.labels(model).relation_to_id
         if relation not in mapping:

@@ -24,6 +24,7 @@ from pykeen.typing import LABEL_HEAD, LABEL_TAIL, LongTensor, MappedTriples, Tar
 
 from ..datasets import GraphMetadata, entity_types, load_dataset, read_candidates
 from ..errors import EvaluationError
+from ..options import strict
 from .candidates import CandidateSets
 from .evaluator import FULL_RANKING, SIDES, ProtocolEvaluator, read_known
 
@@ -106,6 +107,7 @@ class ZSLCandidatesEvaluator(ProtocolEvaluator):
 
     protocol = "zsl-candidates"
 
+    @strict()
     def __init__(
         self,
         *,
@@ -217,6 +219,7 @@ class RelationPoolEvaluator(ProtocolEvaluator):
 
     protocol = "relation-pool"
 
+    @strict()
     def __init__(
         self,
         *,

@@ -1,5 +1,1 @@
 """Models: thin classes that assemble representations and an interaction."""
-
-from .identity import guard
-
-guard()

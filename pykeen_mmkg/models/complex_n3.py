@@ -15,6 +15,7 @@ from torch import nn
 
 from ..nn.interaction import FastComplExInteraction
 from ..nn.losses import SampledSoftmaxLoss
+from ..options import strict
 from .loss import OwnLossMixin
 
 __all__ = ["ComplExN3"]
@@ -51,6 +52,7 @@ class ComplExN3(OwnLossMixin, ERModel):
     #: The default parameters for the default loss function class
     loss_default_kwargs: ClassVar[Mapping[str, Any]] = {}
 
+    @strict(embedding_dim=1, penalty=0, initial_scale=0)
     def __init__(
         self,
         *,

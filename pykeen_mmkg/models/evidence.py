@@ -10,11 +10,12 @@ from pykeen.typing import LABEL_HEAD, LABEL_TAIL, BoolTensor, FloatTensor, LongT
 
 from ..baselines.rules import Baseline
 from ..errors import DataError
-from ..modalities import TEXTUAL, VISUAL, ModalitySources, labels_of
+from ..modalities import TEXTUAL, VISUAL, EncoderHint, ModalitySources, labels_of
 from ..nn.evidence.queries import Queries
 from ..nn.evidence.scorer import EvidenceScorer
 from ..nn.feature import _shuffled
 from ..nn.preprocessing import Imputation, center, preprocess, stand_ins
+from ..options import check_keys, strict
 
 __all__ = ["Evidence"]
 
@@ -42,6 +43,7 @@ class Evidence(Baseline):
     #: about how many scores are held at a time
     chunk_size: int = 4_000_000
 
+    @strict(neighbours=0, copy_neighbours=0, temperature=0, max_rules=0, min_confidence=(0, 1), max_known=0)
     def __init__(
         self,
         *,
@@ -56,7 +58,7 @@ class Evidence(Baseline):
         max_known: int = 16,
         impute: Imputation | None = "kernel",
         shuffle: Mapping[str, int] | None = None,
-        encoder: str | None = None,
+        encoder: EncoderHint = None,
         sources: Mapping[str, Any] | None = None,
         **kwargs,
     ) -> None:
@@ -86,6 +88,7 @@ class Evidence(Baseline):
         if triples_factory.create_inverse_triples:
             raise DataError("Evidence reads links in both directions already: use create_inverse_triples=False.")
         super().__init__(triples_factory=triples_factory, **kwargs)
+        check_keys("shuffle", shuffle or (), (TEXTUAL, VISUAL))
         texts: dict[str, Any] = {}
         if parts is None or set(parts) - {"link", "loop", "prior"}:
             given = self.sources = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)

@@ -15,8 +15,9 @@ from torch import nn
 
 from ..errors import DataError, MultimodalError
 from ..indexing import TargetIndex, irreflexive_relations, occurring, query_columns
-from ..modalities import TEXTUAL, VISUAL, ModalitySources, labels_of
+from ..modalities import TEXTUAL, VISUAL, EncoderHint, ModalitySources, labels_of
 from ..nn.late_weights import Candidates, fit_weights, hold_out, pick_candidates
+from ..options import check_keys, strict
 from .loss import OwnLossMixin
 from .scorers import Scorer, ScorerRecipe
 
@@ -78,18 +79,19 @@ class LateFusion(OwnLossMixin, Model):
     #: about how many scores are held at a time while the weights are fitted
     chunk_size: int = 20_000_000
 
+    @strict(shrinkage=0, held_out_entities=(0, 1), held_out_triples=(0, 1), max_held_out=1)
     def __init__(
         self,
         *,
         triples_factory: CoreTriplesFactory,
-        scorers: Mapping[str, Any] | Sequence[str] | None = None,
+        scorers: str | Mapping[str, Any] | Sequence[str] | None = None,
         prior: bool = False,
         shrinkage: float = 0.05,
         held_out_entities: float = 0.04,
         held_out_triples: float = 0.06,
         max_held_out: int = 2000,
         sources: Mapping[str, Any] | None = None,
-        encoder: str | None = None,
+        encoder: EncoderHint = None,
         shuffle: Mapping[str, int] | None = None,
         scorer_kwargs: Mapping[str, Any] | None = None,
         **kwargs,
@@ -117,6 +119,7 @@ class LateFusion(OwnLossMixin, Model):
         :raises MultimodalError: if there is no scorer, or one is not described well
         """
         super().__init__(triples_factory=triples_factory, **kwargs)
+        check_keys("shuffle", shuffle or (), (TEXTUAL, VISUAL))
         # relations are asked about in both directions anyway; the inverse ones of the factory are not used
         self.use_inverse_triples = False
         self.num_relations = triples_factory.real_num_relations
@@ -143,19 +146,16 @@ class LateFusion(OwnLossMixin, Model):
         self.hold_out_kwargs: dict[str, Any] = dict(
             entities=held_out_entities, share=held_out_triples, limit=max_held_out
         )
-        models: dict[str, nn.Module] = {recipe.name: recipe.make(triples_factory, self.seed) for recipe in self.recipes}
-        self.scorers = nn.ModuleDict(models)
+        self.scorers = nn.ModuleDict({recipe.name: recipe.make(triples_factory, self.seed) for recipe in self.recipes})
         self._wrap()
         self.idle = nn.Parameter(torch.zeros(()))
         self._idle_version: int | None = None
-        num_columns = len(self.columns)
-        self.register_buffer("common", torch.zeros(num_columns))
-        self.register_buffer("deviation", torch.zeros(2 * self.num_relations, num_columns))
+        self.register_buffer("common", torch.zeros(len(self.columns)))
+        self.register_buffer("deviation", torch.zeros(2 * self.num_relations, len(self.columns)))
         self.register_buffer("fitted", torch.tensor(False))
         triples = triples_factory.mapped_triples
         self.register_buffer("seen", occurring(triples[:, 1], self.num_relations), persistent=False)
-        irreflexive = irreflexive_relations(triples, self.num_relations)
-        self.register_buffer("irreflexive", irreflexive, persistent=False)
+        self.register_buffer("irreflexive", irreflexive_relations(triples, self.num_relations), persistent=False)
         self.candidates: Candidates | None = None
         self.reset_parameters_()
 

@@ -6,6 +6,7 @@ from class_resolver import HintOrType, OptionalKwargs
 from pykeen.losses import Loss
 
 from .._compat import pipeline_without_loss
+from ..options import strict
 
 __all__ = ["OwnLossMixin"]
 
@@ -18,6 +19,7 @@ class OwnLossMixin:
 
     loss_default: ClassVar[type[Loss]]
 
+    @strict()
     def __init__(
         self, *args: Any, loss: HintOrType[Loss] = None, loss_kwargs: OptionalKwargs = None, **kwargs: Any
     ) -> None:

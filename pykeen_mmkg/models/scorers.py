@@ -18,6 +18,7 @@ from pykeen.typing import LABEL_TAIL, BoolTensor, FloatTensor, LongTensor, Targe
 from ..errors import MultimodalError
 from ..indexing import occurring, seen_entities
 from ..nn.multimodal import MultimodalRepresentation
+from ..options import check_training
 
 __all__ = ["PRESETS", "Scorer", "ScorerRecipe"]
 
@@ -118,6 +119,7 @@ class ScorerRecipe:
         known -= {"dataset", "dataset_kwargs", "training", "testing", "validation", "random_seed", "device"}
         if unknown := sorted(set(options) - known):
             raise MultimodalError(f"The scorer {name!r} has the unknown options {unknown}; known are {sorted(known)}.")
+        check_training(f"the scorer {name!r}", options.get("training_kwargs"))
         accepted = inspect.signature(model_resolver.lookup(options["model"]).__init__).parameters
         own = {key: value for key, value in shared.items() if key in accepted}
         options["model_kwargs"] = {**own, **(options.get("model_kwargs") or {})}

@@ -13,10 +13,11 @@ from pykeen.typing import BoolTensor
 from torch import nn
 
 from ..errors import MultimodalError
-from ..modalities import TEXTUAL, VISUAL, ModalitySources, labels_of
+from ..modalities import TEXTUAL, VISUAL, EncoderHint, ModalitySources, labels_of
 from ..nn.feature import FeatureRepresentation
 from ..nn.losses import SampledSoftmaxLoss
 from ..nn.two_tower_interaction import TwoTowerInteraction
+from ..options import check_keys, strict
 from .loss import OwnLossMixin
 
 __all__ = ["TwoTower"]
@@ -51,6 +52,7 @@ class TwoTower(OwnLossMixin, ERModel):
     #: The default parameters for the default loss function class
     loss_default_kwargs: ClassVar[Mapping[str, Any]] = {}
 
+    @strict(embedding_dim=1, hidden_dim=1, dropout=(0, 1), temperature=0)
     def __init__(
         self,
         *,
@@ -66,7 +68,7 @@ class TwoTower(OwnLossMixin, ERModel):
         impute_kwargs: OptionalKwargs = None,
         shuffle: Mapping[str, int] | None = None,
         storage: str = "device",
-        encoder: str | None = None,
+        encoder: EncoderHint = None,
         sources: Mapping[str, Any] | None = None,
         **kwargs,
     ) -> None:
@@ -103,6 +105,7 @@ class TwoTower(OwnLossMixin, ERModel):
             )
         other = next((name for name in known if name != modality), None)
         shuffle = shuffle or {}
+        check_keys("shuffle", shuffle, (TEXTUAL, VISUAL))
         store = given.gather("entity", modality, labels)
         if impute is None or other is None or bool(store.lookup(labels)[1].all()):
             impute, impute_kwargs = None, None

@@ -19,10 +19,11 @@ from torch import nn
 from ..datasets.labels import Kind
 from ..errors import MultimodalError
 from ..indexing import seen_entities, seen_relations
-from ..modalities import STRUCTURAL, TEXTUAL, VISUAL, ModalitySources, labels_of
+from ..modalities import STRUCTURAL, TEXTUAL, VISUAL, EncoderHint, ModalitySources, labels_of
 from ..nn.fusion import fused_dim
 from ..nn.interaction import VLDistMultInteraction, VLRotatEInteraction, fast_interaction
 from ..nn.representation import ComplexMultimodalRepresentation, MultimodalRepresentation
+from ..options import strict
 from .embeddings import plain_embedding, relation_embedding
 from .loss import OwnLossMixin
 from .scoring import IndexedScoringMixin
@@ -71,6 +72,7 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
     #: The default parameters for the default loss function class
     loss_default_kwargs: ClassVar[Mapping[str, Any]] = dict(reduction="mean")
 
+    @strict(embedding_dim=1, structural_dropout=(0, 1))
     def __init__(
         self,
         *,
@@ -79,11 +81,11 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
         interaction: HintOrType[Interaction] = None,
         interaction_kwargs: OptionalKwargs = None,
         dimensions: Mapping[str, int] | None = None,
-        modalities: Sequence[str] | None = None,
-        relation_modalities: Sequence[str] | None = None,
+        modalities: str | Sequence[str] | None = None,
+        relation_modalities: str | Sequence[str] | None = None,
         fusion: str | None = None,
         fusion_kwargs: OptionalKwargs = None,
-        encoder: str | None = None,
+        encoder: EncoderHint = None,
         sources: Mapping[str, Any] | None = None,
         structural_dropout: float = 0.0,
         regularizer: HintOrType[Regularizer] = None,

@@ -7,6 +7,8 @@ from pykeen.typing import FloatTensor
 from pykeen.utils import ExtraReprMixin
 from torch import nn
 
+from ..options import strict
+
 __all__ = ["ResidualAdapter"]
 
 
@@ -19,6 +21,7 @@ class ResidualAdapter(nn.Module, ExtraReprMixin):
     leave zero.
     """
 
+    @strict(dim=1, bottleneck=1)
     def __init__(self, dim: int, bottleneck: int = 64, affine: bool = True) -> None:
         """Initialize the adapter.
 

@@ -14,6 +14,7 @@ from pykeen.typing import FloatTensor, LongTensor, OneOrSequence
 from torch.nn import functional
 
 from .._compat import tensor_version
+from ..options import strict
 
 __all__ = ["CachedRepresentation", "needed_rows"]
 
@@ -83,6 +84,7 @@ class CachedRepresentation(Representation, ABC):
 
     _table: _Table | None
 
+    @strict(max_id=1, chunk_size=1, whole_table_share=0)
     def __init__(
         self,
         max_id: int,

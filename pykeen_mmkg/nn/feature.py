@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ..errors import FeatureError
 from ..features.store import FEATURE_PATH, FeatureStore, find_moved, first_infinite
+from ..options import strict
 from .adapter import ResidualAdapter
 from .cached import CachedRepresentation
 from .preprocessing import Imputation, preprocess
@@ -114,6 +115,7 @@ class FeatureRepresentation(CachedRepresentation):
 
     adapter: ResidualAdapter | None
 
+    @strict(max_id=1)
     def __init__(
         self,
         max_id: int | None = None,

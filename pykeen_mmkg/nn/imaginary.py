@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import MultimodalError
+from ..options import strict
 from .multimodal import MultimodalRepresentation
 
 __all__ = ["IMAGINARY", "ComplexMultimodalRepresentation", "ResidualRegularizer"]
@@ -88,6 +89,7 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
     #: how often W has been fitted to some of the ids only
     fit_step: torch.Tensor
 
+    @strict(imaginary_fit=0, fit_rows=1)
     def __init__(
         self,
         *args: Any,

@@ -24,6 +24,7 @@ from pykeen.typing import FloatTensor
 from pykeen.utils import ensure_complex
 from torch.nn.functional import normalize
 
+from ..options import strict
 from .kernels import cross_distance, cross_dot
 
 __all__ = [
@@ -281,6 +282,7 @@ class VLTransEInteraction(FastTransEInteraction):
         github: thefth/vl-kge
     """
 
+    @strict()
     def __init__(self, margin: float = 12.0, p: int = 1, power_norm: bool = False) -> None:
         """Initialize the interaction.
 
@@ -353,6 +355,7 @@ class VLRotatEInteraction(FastRotatEInteraction):
         github: thefth/vl-kge
     """
 
+    @strict()
     def __init__(self, margin: float = 12.0) -> None:
         """Initialize the interaction.
 

@@ -11,6 +11,8 @@ from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 from torch import nn
 from torch.nn import functional
 
+from ..options import strict
+
 __all__ = ["SampledSoftmaxLoss"]
 
 
@@ -39,6 +41,7 @@ class SampledSoftmaxLoss(CrossEntropyLoss):
     #: The default strategy for optimizing the loss's hyper-parameters
     hpo_default: ClassVar[Mapping[str, Any]] = dict(temperature=dict(type=float, low=1.0, high=64.0, scale="log"))
 
+    @strict()
     def __init__(self, temperature: float = 1.0, learned: bool = False, reduction: str = "mean") -> None:
         r"""Initialize the loss.
 

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import FeatureError, MultimodalError
+from ..options import check_keys, strict
 from .cached import CachedRepresentation
 from .feature import FeatureRepresentation
 from .fusion import STRUCTURAL, Fusion, make_fusion
@@ -62,13 +63,14 @@ class MultimodalRepresentation(CachedRepresentation):
 
     fusion: Fusion
 
+    @strict(max_id=1, embedding_dim=1)
     def __init__(
         self,
         max_id: int | None = None,
         embedding_dim: int | None = None,
         features: Mapping[str, Any] | None = None,
         labels: Sequence[str] | None = None,
-        modalities: Sequence[str] | None = None,
+        modalities: str | Sequence[str] | None = None,
         seen: Any = None,
         fusion: HintOrType[Fusion] = None,
         fusion_kwargs: OptionalKwargs = None,
@@ -127,6 +129,8 @@ class MultimodalRepresentation(CachedRepresentation):
         sharing = names if isinstance(shared_projection, bool) else tuple(shared_projection)
         if not set(sharing) <= set(names):
             raise MultimodalError(f"Projections can be shared by {list(names)}; got {list(sharing)}.")
+        if isinstance(shuffle, Mapping):
+            check_keys("shuffle", shuffle, [name for name in names if name != STRUCTURAL])
         parts: dict[str, Representation] = {}
         shared: nn.Linear | None = None
         for name in (name for name in names if name != STRUCTURAL):

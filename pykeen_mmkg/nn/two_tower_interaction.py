@@ -9,6 +9,7 @@ from pykeen.typing import FloatTensor
 from torch import nn
 from torch.nn.functional import normalize
 
+from ..options import strict
 from .kernels import cross_dot
 
 __all__ = ["TwoTowerInteraction"]
@@ -41,6 +42,7 @@ class TwoTowerInteraction(Interaction[FloatTensor, tuple[FloatTensor, FloatTenso
 
     relation_shape = ("d", "d")
 
+    @strict(dim=1, hidden_dim=1, dropout=(0, 1), temperature=0)
     def __init__(
         self, dim: int, hidden_dim: int | None = None, dropout: float = 0.1, temperature: float = 20.0
     ) -> None:

@@ -12,6 +12,7 @@ from pykeen.typing import BoolTensor, LongTensor, MappedTriples
 from ..datasets import load_dataset
 from ..errors import DataError
 from ..indexing import find_sorted
+from ..options import strict
 
 __all__ = ["KnownTriplesFilterer"]
 
@@ -44,6 +45,7 @@ class KnownTriplesFilterer(Filterer):
     #: shape (3,), how many heads, relations and tails the codes are made for
     sizes: LongTensor
 
+    @strict()
     def __init__(
         self,
         mapped_triples: MappedTriples,

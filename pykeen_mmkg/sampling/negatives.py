@@ -12,6 +12,7 @@ from pykeen.typing import BoolTensor, LongTensor, MappedTriples
 
 from ..errors import DataError
 from ..indexing import Ragged, pick
+from ..options import strict
 from .filterer import KnownTriplesFilterer
 
 __all__ = ["DistinctNegativeSampler", "PoolNegativeSampler", "SharedTailNegativeSampler"]
@@ -37,6 +38,7 @@ class DistinctNegativeSampler(NegativeSampler):
     #: how often what is known, or is there already, is drawn again before it is counted what there is to draw
     max_rounds: int = 50
 
+    @strict()
     def __init__(self, *, filtered: bool = True, filterer: HintOrType[Filterer] = None, **kwargs: Any) -> None:
         """Initialize the sampler.
 
@@ -120,6 +122,7 @@ class PoolNegativeSampler(NegativeSampler):
         link: https://doi.org/10.1007/978-3-319-25007-6_37
     """
 
+    @strict()
     def __init__(
         self, *, mapped_triples: MappedTriples, pools: Mapping[int, LongTensor] | None = None, **kwargs: Any
     ) -> None:

@@ -1,5 +1,1 @@
 """Training loops for relations without training triples."""
-
-from .checkpoint import guard
-
-guard()

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, get_worker_info
 from ..datasets import entity_types, type_pools
 from ..errors import MultimodalError
 from ..indexing import Ragged, pick
+from ..options import strict
 from ..sampling.filterer import KnownTriplesFilterer
 from ..sampling.negatives import PoolNegativeSampler, SharedTailNegativeSampler
 
@@ -25,6 +26,7 @@ __all__ = ["EpisodicTrainingLoop", "RelationBalancedInstances"]
 class RelationBalancedInstances(BaseBatchedSLCWAInstances):
     """A fixed number of batches, drawn with replacement: first relations, then triples of each."""
 
+    @strict(num_batches=1, relations_per_batch=1, exponent=0, cap=1)
     def __init__(
         self,
         *,
@@ -75,6 +77,7 @@ class EpisodicTrainingLoop(SLCWATrainingLoop):
     name: Episodic
     """
 
+    @strict(num_batches=1, relations_per_batch=1, exponent=0, cap=1)
     def __init__(
         self,
         *,

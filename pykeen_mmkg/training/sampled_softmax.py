@@ -1,7 +1,7 @@
 """Training by a softmax over a pool of tails that all triples of a batch share."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from class_resolver import HintOrType, OptionalKwargs
@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from ..errors import MultimodalError
 from ..indexing import TargetIndex, irreflexive_relations, query_columns
 from ..nn.losses import SampledSoftmaxLoss
+from ..options import check_training, strict
 
 __all__ = ["Pool", "PooledInstances", "SampledSoftmaxTrainingLoop"]
 
@@ -131,11 +132,12 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
         link: https://aclanthology.org/P15-1001
     """
 
+    @strict(num_sampled=1, warmup_steps=0, final_rate=0)
     def __init__(
         self,
         *,
         num_sampled: int = 512,
-        pool: str = "seen",
+        pool: Literal["seen", "all"] = "seen",
         mask_self: bool = False,
         warmup_steps: int = 0,
         decay: bool = False,
@@ -159,11 +161,6 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
         :param kwargs: keyword arguments of :class:`pykeen.training.SLCWATrainingLoop`
         :raises MultimodalError: if an option is unknown or out of range, or a negative sampler is given
         """
-        if pool not in ("seen", "all") or num_sampled < 1 or warmup_steps < 0:
-            raise MultimodalError(
-                f"pool must be 'seen' or 'all', num_sampled at least 1 and warmup_steps at least 0; got {pool!r}, "
-                f"{num_sampled}, {warmup_steps}."
-            )
         if negative_sampler is not None or negative_sampler_kwargs:
             raise MultimodalError("The sampled softmax draws its own entities; leave the negative sampler out.")
         super().__init__(**kwargs)
@@ -177,6 +174,7 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
     def train(  # type: ignore[override]  # noqa: D102
         self, triples_factory: CoreTriplesFactory, num_epochs: int = 1, **kwargs: Any
     ) -> list[float] | None:
+        check_training(type(self).__name__, {"num_epochs": num_epochs})
         self._num_epochs = num_epochs
         return super().train(triples_factory, num_epochs=num_epochs, **kwargs)
 

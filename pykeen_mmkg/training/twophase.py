@@ -8,6 +8,7 @@ from pykeen.training.slcwa import SLCWATrainingLoop
 from ..errors import MultimodalError
 from ..nn.zero_shot.generator import GenerativeLearner
 from ..nn.zero_shot.self_trained import SelfTrained
+from ..options import strict
 
 __all__ = ["TwoPhaseTrainingLoop"]
 
@@ -24,6 +25,7 @@ class TwoPhaseTrainingLoop(SLCWATrainingLoop):
     name: Two-Phase
     """
 
+    @strict(structure_epochs=0, steps_per_epoch=1)
     def __init__(self, *, structure_epochs: int = 5, steps_per_epoch: int = 1000, **kwargs: Any) -> None:
         """Initialize the training loop.
 

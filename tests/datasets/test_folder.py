@@ -16,7 +16,7 @@ from pykeen.pipeline import pipeline
 from pykeen.triples import TriplesFactory
 
 from pykeen_mmkg.datasets import GraphMetadata, MultimodalDataset, labels_in_order
-from pykeen_mmkg.errors import DataError, DatasetNotFoundError, ImageError
+from pykeen_mmkg.errors import DataError, DatasetNotFoundError, ImageError, MultimodalError
 
 TRAIN = [("a", "likes", "b"), ("b", "likes", "c"), ("c", "knows", "a"), ("b", "knows", "a"), ("a", "knows", "d")]
 TEST = [("a", "likes", "c"), ("e", "likes", "a"), ("a", "hates", "b")]
@@ -337,7 +337,7 @@ def test_repeated_triples(folder: pathlib.Path, caplog: pytest.LogCaptureFixture
 
 @pytest.mark.parametrize("name", ["missing_rows", "duplicates", "hold_out"])
 def test_unknown_option(folder: pathlib.Path, name: str):
-    with pytest.raises(DataError, match=f"{name}='maybe' must be one of"):
+    with pytest.raises(MultimodalError, match=f"{name}='maybe' must be"):
         MultimodalDataset(folder, **{name: "maybe"})
 
 

@@ -202,5 +202,5 @@ def test_resume(tmp_path: pathlib.Path) -> None:
 def test_bad_options(options) -> None:
     """Each is an error that says what is wanted."""
     factory = _factory()
-    with pytest.raises(MultimodalError, match="pool must be|negative sampler"):
+    with pytest.raises(MultimodalError, match="option (pool|num_sampled|warmup_steps)=|negative sampler"):
         _loop(TransE(triples_factory=factory), factory, **options)

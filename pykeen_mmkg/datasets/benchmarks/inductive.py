@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from docdata import parse_docdata
 
-from ...errors import DataError
+from ...options import strict
 from ..files import LabeledTriple, read_triples
 from ..folder import PathLike
 from . import freebase, wordnet
@@ -46,16 +46,15 @@ class _Inductive(Benchmark):
     graph: tuple[str, str]
     texts: Mapping[str, str]
 
+    @strict()
     def __init__(self, path: PathLike | None = None, *, version: Version = "v1", **kwargs: Any) -> None:
         """Initialize the dataset.
 
         :param path: the folder, default: found by name, or made
         :param version: which of GraIL's four pairs of graphs, "v1" to "v4"
         :param kwargs: further arguments of :class:`~pykeen_mmkg.datasets.folder.MultimodalDataset`
-        :raises DataError: if the version is unknown
+        :raises MultimodalError: if the version is unknown
         """
-        if version not in ("v1", "v2", "v3", "v4"):
-            raise DataError(f"version={version!r} must be one of v1, v2, v3, v4")
         theirs, ours = self.graph
         self.folder_name = f"{ours}-{version}"
         self.files = {
@@ -144,6 +143,7 @@ class WN18RRInductive(_Inductive):
     texts = wordnet.TEXTS
     image_folder_name = "wordnet-photos"
 
+    @strict()
     def __init__(self, path: PathLike | None = None, *, image_name: str = "n{label}", **kwargs: Any) -> None:
         """Initialize the dataset.
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from docdata import parse_docdata
 
-from ...errors import DataError
+from ...options import strict
 from ..folder import PathLike
 from .base import Benchmark
 from .conversion import PublishedGraph, labels_of, read_moded_triples, words_of
@@ -52,16 +52,15 @@ class WikiArtMKG(Benchmark):
 
     required_tables = frozenset({"entities", "relations"})
 
+    @strict()
     def __init__(self, path: PathLike | None = None, *, version: Literal["v1", "v2"] = "v1", **kwargs: Any) -> None:
         """Initialize the dataset.
 
         :param path: the folder, default: found by name, or made
         :param version: "v1" or "v2"
         :param kwargs: further arguments of :class:`~pykeen_mmkg.datasets.folder.MultimodalDataset`
-        :raises DataError: if the version is unknown
+        :raises MultimodalError: if the version is unknown
         """
-        if version not in ("v1", "v2"):
-            raise DataError(f"version={version!r} must be one of v1, v2")
         self.folder_name = f"wikiart-mkg-{version}"
         folder = f"wikiart_mkg_{version}"
         self.files = {"triples": f"thefth/vl-kge/vlkge/data/{folder}/{folder}_triples.csv"}

@@ -8,6 +8,7 @@ from docdata import parse_docdata
 
 from ...errors import DataError
 from ...features.pickles import read_pickle
+from ...options import strict
 from ..files import read_triples
 from ..folder import PathLike
 from .base import Benchmark
@@ -134,6 +135,7 @@ class WN18RRText(Benchmark):
     image_folder_name = "wordnet-photos"
     required_tables = frozenset({"entities", "relations"})
 
+    @strict()
     def __init__(self, path: PathLike | None = None, *, image_name: str = "n{label}", **kwargs: Any) -> None:
         """Initialize the dataset.
 

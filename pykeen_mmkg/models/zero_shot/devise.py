@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from class_resolver import OptionalKwargs
 from docdata import parse_docdata
 
+from ...options import strict
 from .zsgan import ZSGAN
 
 __all__ = ["DeViSE"]
@@ -26,6 +27,7 @@ class DeViSE(ZSGAN):
     #: The default strategy for optimizing the model's hyper-parameters
     hpo_default: ClassVar[Mapping[str, Any]] = dict(embedding_dim=dict(type=int, low=50, high=250, q=50))
 
+    @strict()
     def __init__(self, *, learner_kwargs: OptionalKwargs = None, **kwargs) -> None:
         """Initialize the model.
 

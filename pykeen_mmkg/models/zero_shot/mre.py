@@ -13,9 +13,10 @@ from pykeen.typing import HintOrType
 from torch import nn
 
 from ...errors import MultimodalError
-from ...modalities import TEXTUAL, VISUAL, ModalitySources, labels_of
+from ...modalities import TEXTUAL, VISUAL, EncoderHint, ModalitySources, labels_of
 from ...nn.feature import FeatureRepresentation
 from ...nn.zero_shot.consolidator import AlignedRepresentation, SampledRGCNRepresentation
+from ...options import strict
 from .zsgan import PairScoredModel
 
 __all__ = ["MRE"]
@@ -59,6 +60,7 @@ class MRE(PairScoredModel):
     #: The default parameters for the default loss function class
     loss_default_kwargs: ClassVar[Mapping[str, Any]] = dict(margin=3.0, reduction="mean")
 
+    @strict(embedding_dim=1, contrastive=0, pivot=0)
     def __init__(
         self,
         *,
@@ -67,7 +69,7 @@ class MRE(PairScoredModel):
         interaction: HintOrType[Interaction] = None,
         interaction_kwargs: OptionalKwargs = None,
         modalities: Sequence[str] | None = None,
-        encoder: str | None = None,
+        encoder: EncoderHint = None,
         sources: Mapping[str, Any] | None = None,
         unseen: Sequence[str] | None = None,
         structure: bool = True,

@@ -14,10 +14,11 @@ from torch import nn
 from ..._compat import AbstractModel
 from ...errors import DataError, MultimodalError
 from ...indexing import bounded_slices
-from ...modalities import TEXTUAL, ModalitySources, labels_of
+from ...modalities import TEXTUAL, EncoderHint, ModalitySources, labels_of
 from ...nn.evidence.words import WordOverlap
 from ...nn.zero_shot.graph import EvidenceGraph, nearest_texts
 from ...nn.zero_shot.pair_evidence import EVIDENCE, PairEvidence, score_grid
+from ...options import strict
 from ...query_scoring import QueryScoringMixin
 from ..loss import OwnLossMixin
 from .descriptions import DescribedRelationsMixin, centered
@@ -62,11 +63,12 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, Abst
 
     turn: LongTensor
 
+    @strict(similar_texts=0, num_weights=1, rank=1, hidden_dim=1, dropout=(0, 1), num_members=1)
     def __init__(
         self,
         *,
         triples_factory: CoreTriplesFactory,
-        encoder: str | None = None,
+        encoder: EncoderHint = None,
         sources: Mapping[str, Any] | None = None,
         unseen: Sequence[str] | None = None,
         evidence: Sequence[str] | None = None,

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from docdata import parse_docdata
 
+from ...options import strict
 from .relevidence import RelEvidence
 
 __all__ = ["TextOnly"]
@@ -31,6 +32,7 @@ class TextOnly(RelEvidence):
         dropout=dict(type=float, low=0.0, high=0.6, q=0.1),
     )
 
+    @strict()
     def __init__(self, *, evidence: Sequence[str] | None = None, **kwargs) -> None:
         """Initialize the model.
 

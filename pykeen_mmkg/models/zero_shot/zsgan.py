@@ -24,9 +24,10 @@ from pykeen.typing import (
 from torch import nn
 
 from ...indexing import seen_relations
-from ...modalities import ModalitySources
+from ...modalities import EncoderHint, ModalitySources
 from ...nn.zero_shot.pair_learner import PairLearner
 from ...nn.zero_shot.self_trained import SelfTrained
+from ...options import strict
 from ...query_scoring import QueryScoringMixin
 from ..loss import OwnLossMixin
 from .descriptions import DescribedRelations, DescribedRelationsMixin
@@ -44,6 +45,7 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
 
     seen: BoolTensor
 
+    @strict()
     def __init__(
         self,
         *,
@@ -189,6 +191,7 @@ class ZSGAN(PairScoredModel):
     #: The default parameters for the default loss function class
     loss_default_kwargs: ClassVar[Mapping[str, Any]] = dict(margin=3.0, reduction="mean")
 
+    @strict(embedding_dim=1, pivot=0)
     def __init__(
         self,
         *,
@@ -196,7 +199,7 @@ class ZSGAN(PairScoredModel):
         embedding_dim: int = 200,
         interaction: HintOrType[Interaction] = None,
         interaction_kwargs: OptionalKwargs = None,
-        encoder: str | None = None,
+        encoder: EncoderHint = None,
         sources: Mapping[str, Any] | None = None,
         unseen: Sequence[str] | None = None,
         pivot: float = 3.0,

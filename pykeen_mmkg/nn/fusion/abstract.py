@@ -9,6 +9,7 @@ from pykeen.nn.combination import Combination
 from pykeen.typing import BoolTensor, FloatTensor
 
 from ...errors import MultimodalError
+from ...options import strict
 
 __all__ = ["STRUCTURAL", "Fusion", "check_form", "counted_modalities", "masked", "masked_softmax", "weighted_sum"]
 
@@ -45,7 +46,8 @@ class Fusion(Combination, ABC):
     #: the dimension of each input
     dim: int
 
-    def __init__(self, modalities: Sequence[str], dim: int) -> None:
+    @strict(dim=1)
+    def __init__(self, modalities: str | Sequence[str], dim: int) -> None:
         """Initialize the fusion.
 
         :param modalities: the names of the M modalities, in the order in which their vectors will be given

@@ -7,6 +7,7 @@ import torch
 from docdata import parse_docdata
 from pykeen.typing import BoolTensor, FloatTensor
 
+from ...options import strict
 from .abstract import STRUCTURAL, Fusion, check_form, counted_modalities, masked, weighted_sum
 
 __all__ = ["AverageFusion", "ConcatFusion", "SumFusion"]
@@ -37,7 +38,10 @@ class AverageFusion(Fusion):
         github: thefth/vl-kge
     """
 
-    def __init__(self, modalities: Sequence[str], dim: int, form: str = "uneven", structural: str = STRUCTURAL) -> None:
+    @strict()
+    def __init__(
+        self, modalities: str | Sequence[str], dim: int, form: str = "uneven", structural: str = STRUCTURAL
+    ) -> None:
         """Initialize the fusion.
 
         :param modalities: the names of the modalities

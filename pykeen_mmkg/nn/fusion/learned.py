@@ -7,6 +7,7 @@ from docdata import parse_docdata
 from pykeen.typing import BoolTensor, FloatTensor
 from torch import nn
 
+from ...options import strict
 from .abstract import STRUCTURAL, Fusion, check_form, counted_modalities, masked, masked_softmax, weighted_sum
 
 __all__ = ["AttentionFusion", "GatedFusion", "WeightedFusion"]
@@ -41,7 +42,10 @@ class WeightedFusion(Fusion):
         github: thefth/vl-kge
     """
 
-    def __init__(self, modalities: Sequence[str], dim: int, form: str = "masked", structural: str = STRUCTURAL) -> None:
+    @strict()
+    def __init__(
+        self, modalities: str | Sequence[str], dim: int, form: str = "masked", structural: str = STRUCTURAL
+    ) -> None:
         """Initialize the fusion.
 
         :param modalities: the names of the modalities
@@ -85,7 +89,8 @@ class GatedFusion(Fusion):
     name: Gated Average
     """
 
-    def __init__(self, modalities: Sequence[str], dim: int, hidden_dim: int = 64) -> None:
+    @strict(hidden_dim=1)
+    def __init__(self, modalities: str | Sequence[str], dim: int, hidden_dim: int = 64) -> None:
         """Initialize the fusion.
 
         :param modalities: the names of the modalities
@@ -127,7 +132,8 @@ class AttentionFusion(Fusion):
     name: Attention
     """
 
-    def __init__(self, modalities: Sequence[str], dim: int, hidden_dim: int = 64) -> None:
+    @strict(hidden_dim=1)
+    def __init__(self, modalities: str | Sequence[str], dim: int, hidden_dim: int = 64) -> None:
         """Initialize the fusion.
 
         :param modalities: the names of the modalities

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ...errors import MultimodalError
 from ...indexing import Ragged, pick
+from ...options import strict
 from ..cached import CachedRepresentation
 from ..feature import FeatureRepresentation
 
@@ -65,6 +66,7 @@ class AlignedRepresentation(CachedRepresentation):
         arxiv: 2404.06220
     """
 
+    @strict(temperature=0, contrastive_weight=0, mask_rate=(0, 1), max_rows=1)
     def __init__(
         self,
         parts: Mapping[str, FeatureRepresentation],
@@ -202,6 +204,7 @@ class SampledRGCNRepresentation(CachedRepresentation):
     relation: LongTensor
     offsets: LongTensor
 
+    @strict(shape=1, num_bases=1, num_neighbors=1, eval_neighbors=1)
     def __init__(
         self,
         base: Representation,

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from ...errors import DataError, MultimodalError
+from ...options import strict
 from .self_trained import SelfTrained
 
 __all__ = ["GeneratedRelationRepresentation", "GenerativeLearner", "Generator", "Critic", "Real"]
@@ -159,6 +160,7 @@ class GenerativeLearner(SelfTrained):
 
     noise: FloatTensor
 
+    @strict(noise_dim=0, noise_scale=0, num_samples=1, gradient_penalty=0, critic_steps=0, lr=0, seed=0)
     def __init__(
         self,
         text_dim: int,
@@ -282,6 +284,7 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
     seen: BoolTensor
     texts: FloatTensor
 
+    @strict(max_id=1, batch_size=1, num_real=0, spread=0)
     def __init__(
         self,
         max_id: int | None = None,

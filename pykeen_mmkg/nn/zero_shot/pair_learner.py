@@ -8,6 +8,7 @@ from pykeen.typing import BoolTensor, FloatTensor, LongTensor, MappedTriples
 from torch.nn import functional
 
 from ...indexing import Ragged, pick
+from ...options import strict
 from .generator import GenerativeLearner, Real
 from .pairs import PairExtractor
 from .self_trained import SelfTrained
@@ -30,6 +31,17 @@ class PairLearner(SelfTrained):
     centroids: FloatTensor
     steps: LongTensor
 
+    @strict(
+        dim=1,
+        extractor_steps=0,
+        extractor_lr=0,
+        refresh=1,
+        num_support=1,
+        num_queries=1,
+        relations_per_step=1,
+        pairs_per_relation=1,
+        centroid_pairs=1,
+    )
     def __init__(
         self,
         triples: MappedTriples,

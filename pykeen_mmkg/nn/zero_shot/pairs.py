@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from ...indexing import offsets_of, row_offsets
+from ...options import strict
 
 __all__ = ["PairExtractor", "sample_neighbors"]
 
@@ -52,6 +53,7 @@ class PairExtractor(nn.Module):
     entities: FloatTensor
     context: FloatTensor
 
+    @strict(dim=1, max_neighbors=0, dropout=(0, 1))
     def __init__(
         self,
         triples: MappedTriples,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from pykeen_mmkg.datasets.benchmarks import Benchmark, FB15k237Inductive, WN18RRInductive
-from pykeen_mmkg.errors import DataError
+from pykeen_mmkg.errors import MultimodalError
 
 Make = Callable[..., Benchmark]
 #: entities of the training and of the inference graph, test triples of the latter
@@ -71,5 +71,5 @@ def test_converted(tmp_path: pathlib.Path):
 def test_versions():
     assert FB15k237Inductive(version="v2").folder_name == "fb15k-237-inductive-v2"
     assert "kkteru/grail/data/fb237_v2_ind/test.txt" in FB15k237Inductive(version="v2").files.values()
-    with pytest.raises(DataError, match="v5"):
+    with pytest.raises(MultimodalError, match="v5"):
         WN18RRInductive(version="v5")

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from pykeen_mmkg.datasets.benchmarks import WikiArtMKG
-from pykeen_mmkg.errors import DataError
+from pykeen_mmkg.errors import MultimodalError
 
 
 def test_converted(tmp_path: pathlib.Path):
@@ -35,5 +35,5 @@ def test_converted(tmp_path: pathlib.Path):
 
 def test_versions():
     assert WikiArtMKG(version="v2").folder_name == "wikiart-mkg-v2"
-    with pytest.raises(DataError, match="v3"):
+    with pytest.raises(MultimodalError, match="v3"):
         WikiArtMKG(version="v3")
