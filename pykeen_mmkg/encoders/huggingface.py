@@ -179,6 +179,14 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
             )
         self._loaded = stamp
 
+    @contextlib.contextmanager
+    def _loading(self, message: str) -> Iterator[None]:
+        """Load a part of the model quietly, with one error, between two looks at what its files are."""
+        _ = self._digest
+        with _one_error(message), _quiet_loading():
+            yield
+        self._check_unchanged()
+
     def settings(self) -> dict[str, Any]:
         """Get the settings that decide the features, beside the model's folder."""
         return {
@@ -189,8 +197,7 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
             "max_length": self._max_length,
         }
 
-    def describe(self) -> dict[str, str]:
-        """Describe the encoder for the provenance of features, as plain strings."""
+    def describe(self) -> dict[str, str]:  # noqa: D102
         return {**super().describe(), "encoder_settings": json.dumps(self.settings(), sort_keys=True)}
 
     # what it loads, at first use
@@ -218,12 +225,8 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
         """The frozen model, in evaluation mode."""
         safe = weight_files(self.folder, allow_pickle=self.allow_pickle)[0].suffix == ".safetensors"
         _ = self._digest, self.config  # their errors say more
-        with (
-            _one_error(
-                f"The weights of {self.source} are damaged, harmful or of another model. Copy or download it again"
-            ),
-            _quiet_loading(),
-        ):
+        message = f"The weights of {self.source} are damaged, harmful or of another model. Copy or download it again"
+        with self._loading(message):
             model, info = self.model_class().from_pretrained(
                 self.folder,
                 dtype=DTYPES[self.dtype],
@@ -231,7 +234,6 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
                 local_files_only=True,
                 output_loading_info=True,
             )
-        self._check_unchanged()
         missing = sorted(key for key in info["missing_keys"] if self.needs_weight(key))
         if missing:
             raise EncoderError(
@@ -264,28 +266,19 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
             raise EncoderError(
                 f"The folder of {self.source} has no tokenizer: there is none of {', '.join(VOCABULARIES)}."
             )
-        _ = self._digest
-        with (
-            _one_error(f"The folder of {self.source} has no usable tokenizer"),
-            _quiet_loading(),
-        ):
-            tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
-        self._check_unchanged()
-        return tokenizer
+        with self._loading(f"The folder of {self.source} has no usable tokenizer"):
+            return AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
 
     @cached_property
     def image_processor(self) -> Any:
         """The image processor. Always the one over Pillow, so that features do not depend on what is installed."""
         from transformers import AutoImageProcessor
 
-        _ = self._digest
         message = f"The folder of {self.source} has no usable image processor, usually preprocessor_config.json"
-        with _one_error(message), _quiet_loading():
-            processor = AutoImageProcessor.from_pretrained(
+        with self._loading(message):
+            return AutoImageProcessor.from_pretrained(
                 self.folder, backend="pil", local_files_only=True, trust_remote_code=False
             )
-        self._check_unchanged()
-        return processor
 
     # texts
 
@@ -303,7 +296,7 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
         if positions:
             limits.append(positions - (config.pad_token_id + 1 if config.model_type in OFFSET_POSITIONS else 0))
         sentence = self.folder / "sentence_bert_config.json"
-        if sentence.is_file() and (limit := read_json(sentence).get("max_seq_length")):
+        if limit := read_json(sentence, optional=True).get("max_seq_length"):
             if not isinstance(limit, int) or limit < 1:
                 raise EncoderError(f"{sentence}: max_seq_length={limit!r} is no number of tokens.")
             limits.append(limit)
@@ -362,8 +355,7 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
                 **side,
             )
 
-    def embed_texts(self, inputs: Mapping[str, Any]) -> torch.Tensor:
-        """Embed a batch of tokenised texts."""
+    def embed_texts(self, inputs: Mapping[str, Any]) -> torch.Tensor:  # noqa: D102
         return self._run(self.text_features, inputs, TEXTUAL)
 
     def text_features(self, **inputs: torch.Tensor) -> torch.Tensor:
@@ -372,13 +364,11 @@ class HuggingFaceEncoder(VisionLanguageEncoder):
 
     # images
 
-    def prepare_images(self, images: Sequence[Image.Image]) -> Mapping[str, Any]:
-        """Scale and normalise a batch of RGB images."""
+    def prepare_images(self, images: Sequence[Image.Image]) -> Mapping[str, Any]:  # noqa: D102
         # the layout is said, for it would be guessed wrongly for a picture of three rows
         return self.image_processor(images=list(images), return_tensors="pt", input_data_format="channels_last")
 
-    def embed_images(self, inputs: Mapping[str, Any]) -> torch.Tensor:
-        """Embed a batch of prepared images."""
+    def embed_images(self, inputs: Mapping[str, Any]) -> torch.Tensor:  # noqa: D102
         return self._run(self.image_features, inputs, VISUAL)
 
     def image_features(self, **inputs: torch.Tensor) -> torch.Tensor:

@@ -80,8 +80,7 @@ class PairEncoder(VisionLanguageEncoder):
         """The number of items in a batch unless the caller says otherwise."""
         return min(tower.batch_size for tower in self.towers.values())
 
-    def dim(self, modality: str) -> int:
-        """Get the dimension of a vector."""
+    def dim(self, modality: str) -> int:  # noqa: D102
         return self.towers[modality].dim(modality)
 
     def token_lengths(self, texts: Sequence[str]) -> list[tuple[int, bool]]:
@@ -92,20 +91,16 @@ class PairEncoder(VisionLanguageEncoder):
         """Cut texts into batches."""
         return self.towers[TEXTUAL].text_batches(texts, batch_size=batch_size or self.batch_size)
 
-    def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
-        """Tokenise a batch of texts."""
+    def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:  # noqa: D102
         return self.towers[TEXTUAL].prepare_texts(texts)
 
-    def embed_texts(self, inputs: Mapping[str, Any]) -> torch.Tensor:
-        """Embed a batch of tokenised texts."""
+    def embed_texts(self, inputs: Mapping[str, Any]) -> torch.Tensor:  # noqa: D102
         return self.towers[TEXTUAL].embed_texts(inputs)
 
-    def prepare_images(self, images: Sequence[Image.Image]) -> Mapping[str, Any]:
-        """Scale and normalise a batch of RGB images."""
+    def prepare_images(self, images: Sequence[Image.Image]) -> Mapping[str, Any]:  # noqa: D102
         return self.towers[VISUAL].prepare_images(images)
 
-    def embed_images(self, inputs: Mapping[str, Any]) -> torch.Tensor:
-        """Embed a batch of prepared images."""
+    def embed_images(self, inputs: Mapping[str, Any]) -> torch.Tensor:  # noqa: D102
         return self.towers[VISUAL].embed_images(inputs)
 
 

@@ -13,7 +13,7 @@ from ..errors import EncoderError
 from .encoder import VisionLanguageEncoder
 from .huggingface import HuggingFaceEncoder
 from .shared_space import BLIP2Encoder, BLIPEncoder, CLIPEncoder, DualEncoder, FLAVAEncoder, SigLIPEncoder
-from .snapshot import find_folder, has_any, module_paths, read_json
+from .snapshot import SENTENCEPIECE, find_folder, has_any, module_paths, read_json
 from .towers import CLASS_TOKEN_VISION, SEQUENCE_MODELS, TextEncoder, VisionEncoder
 
 __all__ = [
@@ -43,9 +43,9 @@ def detect(folder: pathlib.Path) -> type[HuggingFaceEncoder]:
     kind = str(config.get("model_type"))
     if (
         importlib.util.find_spec("sentencepiece") is None
-        and has_any(folder, ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"))
+        and has_any(folder, SENTENCEPIECE)
         and (kind == "siglip" or not folder.joinpath("tokenizer.json").is_file())
-        and "Gemma" not in str(_tokenizer_class(folder))
+        and "Gemma" not in str(read_json(folder / "tokenizer_config.json", optional=True).get("tokenizer_class"))
     ):
         raise EncoderError(
             f"The tokenizer in {folder} needs a library that is not installed: pip install sentencepiece."
@@ -68,11 +68,6 @@ def detect(folder: pathlib.Path) -> type[HuggingFaceEncoder]:
         "models of texts alone (BERT, RoBERTa, MiniLM, T5, causal models, ...) and of images alone (ViT, DINOv2, Swin, "
         "ConvNeXt, ...)."
     )
-
-
-def _tokenizer_class(folder: pathlib.Path) -> object:
-    path = folder / "tokenizer_config.json"
-    return read_json(path).get("tokenizer_class") if path.is_file() else None
 
 
 #: Model type in a config -> the kind of encoder

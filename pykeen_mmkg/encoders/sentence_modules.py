@@ -160,9 +160,7 @@ def read_modules(folder: pathlib.Path) -> SentenceModules:
 def _read_model_settings(folder: pathlib.Path) -> bool:
     """Check the settings of the model module, and return whether texts are to be in lower case."""
     path = folder / "sentence_bert_config.json"
-    if not path.is_file():
-        return False
-    options = read_json(path)
+    options = read_json(path, optional=True)
     for key, value in options.items():
         if key not in PLAIN and value or PLAIN.get(key) is not None and value != PLAIN[key]:
             raise EncoderError(f"{path}: {key}={value!r} cannot be applied. {HELP}")
@@ -172,7 +170,7 @@ def _read_model_settings(folder: pathlib.Path) -> bool:
 def _read_prompt(root: pathlib.Path) -> str:
     """Return what precedes every text unless a caller of sentence-transformers says otherwise."""
     path = root / "config_sentence_transformers.json"
-    options = read_json(path) if path.is_file() else {}
+    options = read_json(path, optional=True)
     name = options.get("default_prompt_name")
     if name is None:
         return ""

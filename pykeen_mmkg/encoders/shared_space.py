@@ -27,8 +27,7 @@ class CLIPEncoder(HuggingFaceEncoder):
 
     default_model: ClassVar[str | None] = "openai/clip-vit-base-patch32"
 
-    def dim(self, modality: str) -> int:
-        """Get the dimension of a vector."""
+    def dim(self, modality: str) -> int:  # noqa: D102
         return self.config.projection_dim
 
 
@@ -44,8 +43,7 @@ class SigLIPEncoder(HuggingFaceEncoder):
     default_model = "google/siglip-base-patch16-224"
     padding = "max_length"
 
-    def dim(self, modality: str) -> int:
-        """Get the dimension of a vector."""
+    def dim(self, modality: str) -> int:  # noqa: D102
         if modality == VISUAL:
             return self.config.vision_config.hidden_size
         return getattr(self.text_config, "projection_size", None) or self.text_config.hidden_size
@@ -53,15 +51,13 @@ class SigLIPEncoder(HuggingFaceEncoder):
     @cached_property
     def lower_case(self) -> bool:
         """Whether texts are put into lower case, as for SigLIP 2 of a fixed size, which has the tokenizer of Gemma."""
-        path = self.folder / "tokenizer_config.json"
-        return path.is_file() and str(read_json(path).get("tokenizer_class")).startswith("Gemma")
+        options = read_json(self.folder / "tokenizer_config.json", optional=True)
+        return str(options.get("tokenizer_class")).startswith("Gemma")
 
-    def settings(self) -> dict[str, Any]:
-        """Get the settings that decide the features, beside the model's folder."""
+    def settings(self) -> dict[str, Any]:  # noqa: D102
         return {**super().settings(), **({"lower_case": True} if self.lower_case else {})}
 
-    def prepared(self, text: str) -> str:
-        """Return a text as the tokenizer is to get it."""
+    def prepared(self, text: str) -> str:  # noqa: D102
         return text.lower() if self.lower_case else text
 
     def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
@@ -75,8 +71,7 @@ class BLIPEncoder(HuggingFaceEncoder):
     default_model = "Salesforce/blip-itm-base-coco"
     hint = "Use a BLIP checkpoint for retrieval, e.g., Salesforce/blip-itm-base-coco."
 
-    def model_class(self) -> Any:
-        """Get the class of transformers that loads the model."""
+    def model_class(self) -> Any:  # noqa: D102
         from transformers import BlipForImageTextRetrieval
 
         return BlipForImageTextRetrieval
@@ -85,8 +80,7 @@ class BLIPEncoder(HuggingFaceEncoder):
         """Say whether a weight takes part in encoding: cross-attention and the matching head do not."""
         return super().needs_weight(key) and "crossattention" not in key and not key.startswith("itm_head")
 
-    def dim(self, modality: str) -> int:
-        """Get the dimension of a vector."""
+    def dim(self, modality: str) -> int:  # noqa: D102
         return self.config.image_text_hidden_size
 
     def text_features(self, **inputs: torch.Tensor) -> torch.Tensor:
@@ -116,8 +110,7 @@ class BLIP2Encoder(BLIPEncoder):
         """The configuration of the text model, which is the querying one."""
         return self.config.qformer_config
 
-    def model_class(self) -> Any:
-        """Get the class of transformers that loads the model."""
+    def model_class(self) -> Any:  # noqa: D102
         from transformers import Blip2ForImageTextRetrieval
 
         return Blip2ForImageTextRetrieval
@@ -126,8 +119,7 @@ class BLIP2Encoder(BLIPEncoder):
         """Say whether a weight takes part in encoding: all do, but those of the matching head."""
         return HuggingFaceEncoder.needs_weight(self, key) and not key.startswith("itm_head")
 
-    def text_features(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """Project the first token of each text."""
+    def text_features(self, **inputs: torch.Tensor) -> torch.Tensor:  # noqa: D102
         model: Any = self.model
         embedded = model.embeddings(input_ids=inputs["input_ids"])
         output = model.qformer(query_embeds=embedded, query_length=0, attention_mask=inputs["attention_mask"])

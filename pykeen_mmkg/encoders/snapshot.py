@@ -25,40 +25,21 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-#: The files besides the weights that decide what comes out of an encoder
-SETTINGS = (
-    "config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-    "spm.model",
-    "modules.json",
-    "sentence_bert_config.json",
-    "1_Pooling/config.json",
-)
+#: The vocabularies that the library sentencepiece reads
+SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model")
 
 #: At least one of these is needed for texts ...
-VOCABULARIES = (
-    "tokenizer.json",
-    "vocab.json",
-    "vocab.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-    "spm.model",
-)
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", *SENTENCEPIECE)
 
 #: ... and of these for images
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
+#: The files besides the weights that decide what comes out of an encoder, in the order in which they are digested
+SETTINGS = (
+    *("config.json", *PREPROCESSORS, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", *SENTENCEPIECE),
+    *("modules.json", "sentence_bert_config.json", "1_Pooling/config.json"),
+)
 
 #: Keys of the settings that differ between copies of one model
 VOLATILE = frozenset({"_name_or_path", "_commit_hash", "transformers_version", "is_local", "local_files_only"})
@@ -136,10 +117,7 @@ def weight_files(folder: pathlib.Path, allow_pickle: bool = False) -> list[pathl
     :returns: the files, sorted; all are there
     :raises EncoderError: if there are none, or only pickled ones that are not allowed
     """
-    for patterns, index in (
-        (SAFE_WEIGHTS[:2], SAFE_WEIGHTS[2]),
-        *([(PICKLED_WEIGHTS[:2], PICKLED_WEIGHTS[2])] if allow_pickle else []),
-    ):
+    for *patterns, index in (SAFE_WEIGHTS, PICKLED_WEIGHTS)[: 1 + allow_pickle]:
         whole, shards = (sorted(filter(pathlib.Path.is_file, folder.glob(pattern))) for pattern in patterns)
         if whole:
             return whole
@@ -229,18 +207,22 @@ def _find_conversion(name: str) -> str | None:
     return None
 
 
-def read_json(path: pathlib.Path, kind: type = dict) -> Any:
+def read_json(path: pathlib.Path, kind: type = dict, optional: bool = False, **kwargs: Any) -> Any:
     """Read a JSON object, or another JSON document.
 
     :param path: the file
     :param kind: the type of the document
+    :param optional: whether a file that is not there counts as an empty document
+    :param kwargs: arguments of :func:`json.loads`
     :returns: the document
     :raises EncoderError: if it cannot be read, is no JSON, or of another type
     """
+    if optional and not path.is_file():
+        return kind()
     try:
         if not path.is_file() or path.stat().st_size > MAX_SETTINGS:
             raise OSError(f"it is no file of at most {MAX_SETTINGS} bytes")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"), **kwargs)
     except (OSError, ValueError, RecursionError) as error:
         raise EncoderError(f"{path} cannot be read as JSON: {error}.") from error
     if not isinstance(document, kind):
@@ -286,7 +268,8 @@ def digest_folder(folder: pathlib.Path, allow_pickle: bool = False) -> str:
         if path.is_file():
             content = path.read_bytes()
             if path.suffix == ".json" and name not in ("tokenizer.json", "vocab.json"):
-                content = json.dumps(_without_volatile(read_json(path, kind=object)), sort_keys=True).encode()
+                document = read_json(path, kind=object, object_hook=_without_volatile)
+                content = json.dumps(document, sort_keys=True).encode()
             digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
     for path in weight_files(folder, allow_pickle=allow_pickle):
         real, stat = os.path.realpath(path), os.stat(path)
@@ -295,12 +278,8 @@ def digest_folder(folder: pathlib.Path, allow_pickle: bool = False) -> str:
     return digest.hexdigest()
 
 
-def _without_volatile(document: object) -> object:
-    if isinstance(document, dict):
-        return {key: _without_volatile(value) for key, value in document.items() if key not in VOLATILE}
-    if isinstance(document, list):
-        return [_without_volatile(value) for value in document]
-    return document
+def _without_volatile(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in VOLATILE}
 
 
 @functools.lru_cache(maxsize=64)

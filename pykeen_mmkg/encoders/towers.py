@@ -63,7 +63,6 @@ class _TowerEncoder(HuggingFaceEncoder):
         raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
-        """Get the settings that decide the features, beside the model's folder."""
         return {**super().settings(), "pooling": self.pooling}
 
     def needs_weight(self, key: str) -> bool:
@@ -71,7 +70,6 @@ class _TowerEncoder(HuggingFaceEncoder):
         return super().needs_weight(key) and (self.pooling == "pooler" or not key.startswith("pooler."))
 
     def dim(self, modality: str) -> int:
-        """Get the dimension of a vector."""
         size = getattr(self.config, "hidden_size", None)
         return size if isinstance(size, int) else self.config.hidden_sizes[-1]
 
@@ -121,12 +119,10 @@ class TextEncoder(_TowerEncoder):
         causal = kind in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
         return causal or bool(getattr(self.config, "is_decoder", False))
 
-    def settings(self) -> dict[str, Any]:
-        """Get the settings that decide the features, beside the model's folder."""
+    def settings(self) -> dict[str, Any]:  # noqa: D102
         return {**super().settings(), **self.modules.describe()}
 
-    def dim(self, modality: str) -> int:
-        """Get the dimension of a vector."""
+    def dim(self, modality: str) -> int:  # noqa: D102
         return self.modules.out_features or super().dim(modality)
 
     def model_class(self) -> Any:
@@ -135,8 +131,7 @@ class TextEncoder(_TowerEncoder):
 
         return AutoModelForTextEncoding if self.config.model_type in SEQUENCE_MODELS else super().model_class()
 
-    def prepared(self, text: str) -> str:
-        """Return a text as the tokenizer is to get it."""
+    def prepared(self, text: str) -> str:  # noqa: D102
         text = self.modules.prompt + text
         return text.lower() if self.modules.lower_case else text
 
@@ -144,8 +139,7 @@ class TextEncoder(_TowerEncoder):
         """Refuse images."""
         return VisionLanguageEncoder.prepare_images(self, images)
 
-    def default_pooling(self) -> str:
-        """Find the pooling that the model was trained for."""
+    def default_pooling(self) -> str:  # noqa: D102
         from transformers.models.auto import modeling_auto as auto
 
         if self.modules.pooling is not None:
@@ -194,8 +188,7 @@ class VisionEncoder(_TowerEncoder):
         """Refuse texts later, with the better message."""
         return VisionLanguageEncoder.token_lengths(self, texts)
 
-    def default_pooling(self) -> str:
-        """Find the pooling that the model was trained for."""
+    def default_pooling(self) -> str:  # noqa: D102
         return "cls" if self.config.model_type in CLASS_TOKEN_VISION else "pooler"
 
     def image_features(self, **inputs: torch.Tensor) -> torch.Tensor:
