@@ -3,15 +3,7 @@
 from typing import Any
 
 import torch
-from pykeen.typing import (
-    LABEL_HEAD,
-    LABEL_RELATION,
-    LABEL_TAIL,
-    FloatTensor,
-    InductiveMode,
-    LongTensor,
-    Target,
-)
+from pykeen.typing import LABEL_HEAD, LABEL_RELATION, LABEL_TAIL, FloatTensor, LongTensor, Target
 
 __all__ = ["QueryScoringMixin"]
 
@@ -28,21 +20,13 @@ class QueryScoringMixin:
     num_entities: int
     num_relations: int
 
-    def _score_queries(
-        self,
-        batch: LongTensor,
-        target: Target,
-        ids: LongTensor | None,
-        mode: InductiveMode | None = None,
-        **kwargs: Any,
-    ) -> FloatTensor:
+    def _score_queries(self, batch: LongTensor, target: Target, ids: LongTensor | None, **kwargs: Any) -> FloatTensor:
         """Score choices for one column of triples; here as triples, one by one.
 
         :param batch: shape: ``(b, 2)``; the other two columns, in the order of head, relation and tail
         :param target: the column
         :param ids: shape: ``(k,)`` or ``(b, k)``; the choices, None for all
-        :param mode: the inductive mode
-        :param kwargs: further arguments of PyKEEN's method
+        :param kwargs: further arguments of PyKEEN's method, such as ``mode``
         :returns: shape: ``(b, k)``
         """
         if ids is None:
@@ -52,7 +36,7 @@ class QueryScoringMixin:
         columns = [column[:, None].expand_as(ids) for column in batch.unbind(dim=-1)]
         columns.insert(_COLUMNS[target], ids)
         triples = torch.stack(columns, dim=-1).view(-1, 3)
-        return self.score_hrt(triples, mode=mode).view(ids.shape)  # type: ignore[attr-defined]
+        return self.score_hrt(triples, mode=kwargs.get("mode")).view(ids.shape)  # type: ignore[attr-defined]
 
     def score_t(self, hr_batch: LongTensor, *, tails: LongTensor | None = None, **kwargs) -> FloatTensor:  # noqa: D102
         return self._score_queries(hr_batch, LABEL_TAIL, tails, **kwargs)

@@ -1,9 +1,8 @@
 """Trivial baselines that every table of results should show: what a model has to beat.
 
 They are models of PyKEEN by name (``pipeline(model="inverserule")``) that read the training triples once and learn
-nothing by gradient, so that the same evaluators rank them: ``inverserule``, ``symmetricrule``,
-``duplicaterule``, ``degreerule`` and
-``randomrule``.
+nothing by gradient, so that the same evaluators rank them: ``inverserule``, ``symmetricrule``, ``duplicaterule``,
+``degreerule`` and ``randomrule``.
 """
 
 from abc import abstractmethod
@@ -14,16 +13,7 @@ import torch
 from docdata import parse_docdata
 from pykeen.models.baseline.models import EvaluationOnlyModel
 from pykeen.triples import CoreTriplesFactory
-from pykeen.typing import (
-    LABEL_HEAD,
-    LABEL_RELATION,
-    LABEL_TAIL,
-    FloatTensor,
-    InductiveMode,
-    LongTensor,
-    MappedTriples,
-    Target,
-)
+from pykeen.typing import LABEL_HEAD, LABEL_RELATION, LABEL_TAIL, FloatTensor, LongTensor, MappedTriples, Target
 from torch import nn
 
 from ..indexing import TargetIndex, degrees, row_offsets, shared_pairs
@@ -85,16 +75,9 @@ class Baseline(QueryScoringMixin, EvaluationOnlyModel):
         scores = self.score_t(hrt_batch[:, :2])
         return scores.gather(1, hrt_batch[:, 2:].to(scores.device))
 
-    def _score_queries(
-        self,
-        batch: LongTensor,
-        target: Target,
-        ids: LongTensor | None,
-        mode: InductiveMode | None = None,
-        **kwargs: Any,
-    ) -> FloatTensor:
+    def _score_queries(self, batch: LongTensor, target: Target, ids: LongTensor | None, **kwargs: Any) -> FloatTensor:
         if target == LABEL_RELATION:
-            return super()._score_queries(batch, target, ids, mode, **kwargs)
+            return super()._score_queries(batch, target, ids, **kwargs)
         entities, relations = batch.unbind(-1) if target == LABEL_TAIL else batch.flip(-1).unbind(-1)
         if self.training and self._doubled:
             # a training loop asks about inverse relations by ids that prediction never uses

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from ..errors import FeatureError
 
-__all__ = ["Imputation", "StandIns", "aligned", "center", "impute", "preprocess", "stand_ins", "whiten"]
+__all__ = ["Imputation", "StandIns", "aligned", "center", "impute", "preprocess", "stand_ins", "unit_mean", "whiten"]
 
 #: how a missing vector is estimated
 Imputation = Literal["kernel", "ridge"]
@@ -26,6 +26,11 @@ SHRINKAGE = 0.01
 ALIGNED = 0.1
 
 
+def unit_mean(x: FloatTensor, mask: BoolTensor) -> FloatTensor:
+    """Return the mean of vectors scaled to unit length, of which `mask` says which exist; shape: ``(d,)``."""
+    return normalize(x, dim=-1)[mask].mean(dim=0) if mask.any() else x.new_zeros(x.shape[-1])
+
+
 def center(x: FloatTensor, mask: BoolTensor) -> FloatTensor:
     r"""Scale vectors to unit length, subtract their mean, and scale again: $u(u(x) - \mathrm{mean}(u(x)))$.
 
@@ -33,9 +38,7 @@ def center(x: FloatTensor, mask: BoolTensor) -> FloatTensor:
     :param mask: shape: ``(n,)``; which rows are features. The others are zero afterwards
     :returns: shape: ``(n, d)``
     """
-    x = normalize(x, dim=-1)
-    mean = x[mask].mean(dim=0) if mask.any() else x.new_zeros(x.shape[-1])
-    return normalize(x - mean, dim=-1).masked_fill(~mask.unsqueeze(-1), 0.0)
+    return normalize(normalize(x, dim=-1) - unit_mean(x, mask), dim=-1).masked_fill(~mask.unsqueeze(-1), 0.0)
 
 
 def whiten(x: FloatTensor, mask: BoolTensor, power: float = 0.5) -> FloatTensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from pykeen.triples import CoreTriplesFactory
-from pykeen.typing import BoolTensor, FloatTensor, LongTensor
+from pykeen.typing import FloatTensor, LongTensor
 from torch import nn
 from torch.nn import functional
 
@@ -14,22 +14,9 @@ from ...encoders import VisionLanguageEncoder, make_encoder
 from ...errors import DataError, FeatureError
 from ...indexing import seen_relations
 from ...modalities import TEXTUAL, ModalitySources, labels_of
+from ...nn.preprocessing import center, unit_mean
 
-__all__ = ["DescribedRelations", "DescribedRelationsMixin", "centered"]
-
-
-def centered(vectors: FloatTensor, mask: BoolTensor) -> tuple[FloatTensor, FloatTensor]:
-    """Subtract the mean of the vectors that exist, and scale to unit length.
-
-    The vectors of a text encoder share a large common part, which says nothing about any of them.
-
-    :param vectors: shape: ``(n, d)``
-    :param mask: shape: ``(n,)``; which of them exist; the others stay zero
-    :returns: the vectors, shape: ``(n, d)``, and what was subtracted (from vectors of unit length), shape: ``(d,)``
-    """
-    unit = functional.normalize(vectors, dim=-1)
-    mean = unit[mask].mean(0) if bool(mask.any()) else unit.new_zeros(unit.shape[-1])
-    return functional.normalize(unit - mean, dim=-1) * mask[:, None], mean
+__all__ = ["DescribedRelations", "DescribedRelationsMixin"]
 
 
 class DescribedRelations(nn.Module):
@@ -43,7 +30,7 @@ class DescribedRelations(nn.Module):
         """Initialize the module.
 
         :param labels: the labels, in the order of the ids
-        :param vectors: shape: ``(n, d)``; the vectors, see :func:`centered`
+        :param vectors: shape: ``(n, d)``; the vectors, see :func:`~pykeen_mmkg.nn.preprocessing.center`
         :param mean: shape: ``(d,)``; what was subtracted from them
         :param fingerprint: the fingerprint of the encoder that made them
         """
@@ -154,8 +141,9 @@ class DescribedRelationsMixin:
                     f"The unseen relations {blind[0]!r} and {blind[1]!r} have the same description: nothing can tell "
                     "them apart. Describe the difference."
                 )
-        vectors, mean = centered(vectors.float(), mask)
-        return DescribedRelations(labels, vectors, mean, store.provenance.get("fingerprint"))
+        vectors = vectors.float()
+        mean = unit_mean(vectors, mask)
+        return DescribedRelations(labels, center(vectors, mask), mean, store.provenance.get("fingerprint"))
 
     def _remember_encoder(self, encoder: Any, encoder_kwargs: Any) -> None:
         """Keep the name of the encoder, never the encoder itself, for relations to come."""

@@ -16,12 +16,13 @@ from ...errors import DataError, MultimodalError
 from ...indexing import bounded_slices
 from ...modalities import TEXTUAL, EncoderHint, ModalitySources, labels_of
 from ...nn.evidence.words import WordOverlap
+from ...nn.preprocessing import center
 from ...nn.zero_shot.graph import EvidenceGraph, nearest_texts
 from ...nn.zero_shot.pair_evidence import EVIDENCE, PairEvidence, score_grid
 from ...options import strict
 from ...query_scoring import QueryScoringMixin
 from ..loss import OwnLossMixin
-from .descriptions import DescribedRelationsMixin, centered
+from .descriptions import DescribedRelationsMixin
 
 __all__ = ["RelEvidence"]
 
@@ -113,7 +114,7 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, Abst
                 f"The texts of entities have {texts.shape[-1]} dimensions, those of relations "
                 f"{described.vectors.shape[-1]}: they must come from the same encoder."
             )
-        texts, _ = centered(texts.float(), mask)
+        texts = center(texts.float(), mask)
         self.sources = given
         self._remember_encoder(encoder, given.encoder_kwargs)
         self.described = described
@@ -216,16 +217,9 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, Abst
         inside, texts = self._inside(relation), self.described(relation)
         return score_grid(self._active(), head, inside, texts, tails, limit)[inverse]
 
-    def _score_queries(
-        self,
-        batch: LongTensor,
-        target: Target,
-        ids: LongTensor | None,
-        mode: InductiveMode | None = None,
-        **kwargs: Any,
-    ) -> FloatTensor:
+    def _score_queries(self, batch: LongTensor, target: Target, ids: LongTensor | None, **kwargs: Any) -> FloatTensor:
         if target != LABEL_TAIL or (ids is not None and ids.ndim > 1):
-            return super()._score_queries(batch, target, ids, mode, **kwargs)
+            return super()._score_queries(batch, target, ids, **kwargs)
         if ids is None:
             ids = torch.arange(self.num_entities, device=self.device)
         return self._score_tails(batch[:, 0], batch[:, 1], ids)

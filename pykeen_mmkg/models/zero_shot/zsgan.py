@@ -129,24 +129,17 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
         result[~seen] = self.pairs.scores(heads, self._prototypes(relations), tails)[:, None].to(result)
         return result
 
-    def _score_queries(
-        self,
-        batch: LongTensor,
-        target: Target,
-        ids: LongTensor | None,
-        mode: InductiveMode | None = None,
-        **kwargs: Any,
-    ) -> FloatTensor:
+    def _score_queries(self, batch: LongTensor, target: Target, ids: LongTensor | None, **kwargs: Any) -> FloatTensor:
         if target == LABEL_RELATION:
             every = torch.arange(self.num_relations, device=batch.device) if ids is None else ids
             if every.ndim > 1 or not bool(self._is_seen(every).all()):
-                return super()._score_queries(batch, target, ids, mode, **kwargs)
-            return ERModel.score_r(self, batch, relations=every, mode=mode, **kwargs)
+                return super()._score_queries(batch, target, ids, **kwargs)
+            return ERModel.score_r(self, batch, relations=every, **kwargs)
 
         def interaction(rows: LongTensor, ids: LongTensor | None) -> FloatTensor:
             if target == LABEL_TAIL:
-                return ERModel.score_t(self, rows, tails=ids, mode=mode, **kwargs)
-            return ERModel.score_h(self, rows, heads=ids, mode=mode, **kwargs)
+                return ERModel.score_t(self, rows, tails=ids, **kwargs)
+            return ERModel.score_h(self, rows, heads=ids, **kwargs)
 
         one, relations = batch.unbind(-1) if target == LABEL_TAIL else batch.flip(-1).unbind(-1)
         seen = self._is_seen(relations)

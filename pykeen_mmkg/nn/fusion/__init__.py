@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from class_resolver import ClassResolver, HintOrType, OptionalKwargs
 
 from ...errors import MultimodalError
-from .abstract import STRUCTURAL, Fusion, masked_softmax
+from .abstract import STRUCTURAL, FormFusion, Fusion, masked_softmax
 from .fixed import AverageFusion, ConcatFusion, SumFusion
 from .learned import AttentionFusion, GatedFusion, WeightedFusion
 
@@ -32,6 +32,7 @@ __all__ = [
 fusion_resolver: ClassResolver[Fusion] = ClassResolver.from_subclasses(
     base=Fusion,  # type: ignore[type-abstract]
     default=AverageFusion,
+    skip={FormFusion},  # type: ignore[type-abstract]
     location="pykeen_mmkg.nn.fusion.fusion_resolver",
 )
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pykeen.nn.combination import Combination
@@ -11,7 +11,7 @@ from pykeen.typing import BoolTensor, FloatTensor
 from ...errors import MultimodalError
 from ...options import strict
 
-__all__ = ["STRUCTURAL", "Fusion", "check_form", "counted_modalities", "masked", "masked_softmax", "weighted_sum"]
+__all__ = ["STRUCTURAL", "FormFusion", "Fusion", "masked", "masked_softmax", "weighted_sum"]
 
 #: the name of the modality that is trained rather than encoded
 STRUCTURAL = "structural"
@@ -158,22 +158,42 @@ def weighted_sum(xs: Sequence[FloatTensor], weights: FloatTensor) -> FloatTensor
     return total
 
 
-def check_form(form: str, forms: Sequence[str], what: str) -> str:
-    """Return the form of a fusion if there is one of this name."""
-    if form not in forms:
-        raise MultimodalError(f"Unknown form {form!r} of the {what}; choose one of {', '.join(forms)}.")
-    return form
+class FormFusion(Fusion, ABC):
+    """The base of weighted means that come in several forms, which differ in the modalities that they count."""
 
+    #: the forms, the default first; ``dense`` counts all modalities, ``masked`` those that an item has
+    forms: ClassVar[tuple[str, ...]]
 
-def counted_modalities(mask: BoolTensor, always: Sequence[int]) -> BoolTensor:
-    """Return which modalities count in a mean: those that an item has, and some columns always.
+    #: the form that counts those that an item has, and the structural one always
+    structured: ClassVar[str]
 
-    :param mask: shape: ``(*b, M)``
-    :param always: the columns
-    :returns: shape: ``(*b, M)``
-    """
-    if not always:
-        return mask
-    counted = mask.clone()
-    counted[..., list(always)] = True
-    return counted
+    @strict()
+    def __init__(
+        self, modalities: str | Sequence[str], dim: int, form: str | None = None, structural: str = STRUCTURAL
+    ) -> None:
+        """Initialize the fusion.
+
+        :param modalities: the names of the modalities
+        :param dim: the dimension of every modality's vectors
+        :param form: one of :attr:`forms`, by default the first
+        :param structural: the modality that the form :attr:`structured` always counts
+        :raises MultimodalError: if there is no such form
+        """
+        super().__init__(modalities=modalities, dim=dim)
+        self.form = self.forms[0] if form is None else form
+        if self.form not in self.forms:
+            raise MultimodalError(
+                f"Unknown form {form!r} of {type(self).__name__}; choose one of {', '.join(self.forms)}."
+            )
+        always = self.modalities if self.form == "dense" else [structural] if self.form == self.structured else ()
+        self.always = [i for i, name in enumerate(self.modalities) if name in always]
+
+    def counted(self, mask: BoolTensor) -> BoolTensor:
+        """Return which modalities count in the mean; shape: ``(*b, M)``, as that of the mask."""
+        counted = mask.clone()
+        counted[..., self.always] = True
+        return counted
+
+    def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
+        yield from super().iter_extra_repr()
+        yield f"form={self.form}"

@@ -1,20 +1,19 @@
 """Fusions in which nothing is learned: average, sum and concatenation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from docdata import parse_docdata
 from pykeen.typing import BoolTensor, FloatTensor
 
-from ...options import strict
-from .abstract import STRUCTURAL, Fusion, check_form, counted_modalities, masked, weighted_sum
+from .abstract import FormFusion, Fusion, masked, weighted_sum
 
 __all__ = ["AverageFusion", "ConcatFusion", "SumFusion"]
 
 
 @parse_docdata
-class AverageFusion(Fusion):
+class AverageFusion(FormFusion):
     """The mean of the modalities: the fusion of VL-KGE.
 
     With `form`, it is
@@ -38,41 +37,18 @@ class AverageFusion(Fusion):
         github: thefth/vl-kge
     """
 
-    @strict()
-    def __init__(
-        self, modalities: str | Sequence[str], dim: int, form: str = "uneven", structural: str = STRUCTURAL
-    ) -> None:
-        """Initialize the fusion.
-
-        :param modalities: the names of the modalities
-        :param dim: the dimension of every modality's vectors
-        :param form: ``uneven``, ``dense`` or ``masked``
-        :param structural: the modality that the uneven form always counts
-        :raises MultimodalError: if there is no such form
-        """
-        super().__init__(modalities=modalities, dim=dim)
-        self.form = check_form(form, ("uneven", "dense", "masked"), "average")
-        self.always = [i for i, name in enumerate(self.modalities) if form == "uneven" and name == structural]
+    forms = ("uneven", "dense", "masked")
+    structured = "uneven"
 
     def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         if mask is None:
-            total = xs[0]
-            for x in xs[1:]:
-                total = total + x
-            return total / len(xs)
+            return sum(xs[1:], start=xs[0]) / len(xs)
         return weighted_sum(xs, self.coefficients(mask).to(dtype=xs[0].dtype))
 
     def coefficients(self, mask: BoolTensor) -> FloatTensor:  # noqa: D102
-        weights = mask.to(dtype=torch.get_default_dtype())
-        if self.form == "dense":
-            return weights / self.num_modalities
-        counted = counted_modalities(mask, self.always)
         # at least one: an item without any modality is 0 / 1
-        return weights / counted.sum(dim=-1, keepdim=True).clamp(min=1)
-
-    def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
-        yield from super().iter_extra_repr()
-        yield f"form={self.form}"
+        number = self.counted(mask).sum(dim=-1, keepdim=True).clamp(min=1)
+        return mask.to(dtype=torch.get_default_dtype()) / number
 
 
 @parse_docdata
@@ -89,12 +65,7 @@ class SumFusion(Fusion):
     """
 
     def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
-        if mask is not None:
-            return weighted_sum(xs, mask.to(dtype=xs[0].dtype))
-        total = xs[0]
-        for x in xs[1:]:
-            total = total + x
-        return total
+        return sum(xs[1:], start=xs[0]) if mask is None else weighted_sum(xs, mask.to(dtype=xs[0].dtype))
 
     def coefficients(self, mask: BoolTensor) -> FloatTensor:  # noqa: D102
         return mask.to(dtype=torch.get_default_dtype())

@@ -1,6 +1,7 @@
 """Fusions with learned weights: one per modality, gates, attention."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from docdata import parse_docdata
@@ -8,13 +9,13 @@ from pykeen.typing import BoolTensor, FloatTensor
 from torch import nn
 
 from ...options import strict
-from .abstract import STRUCTURAL, Fusion, check_form, counted_modalities, masked, masked_softmax, weighted_sum
+from .abstract import FormFusion, Fusion, masked, masked_softmax, weighted_sum
 
 __all__ = ["AttentionFusion", "GatedFusion", "WeightedFusion"]
 
 
 @parse_docdata
-class WeightedFusion(Fusion):
+class WeightedFusion(FormFusion):
     r"""A weighted mean with one learned scalar $w_i$ per modality.
 
     .. math::
@@ -42,21 +43,12 @@ class WeightedFusion(Fusion):
         github: thefth/vl-kge
     """
 
-    @strict()
-    def __init__(
-        self, modalities: str | Sequence[str], dim: int, form: str = "masked", structural: str = STRUCTURAL
-    ) -> None:
-        """Initialize the fusion.
+    forms = ("masked", "asymmetric", "dense")
+    structured = "asymmetric"
 
-        :param modalities: the names of the modalities
-        :param dim: the dimension of every modality's vectors
-        :param form: ``masked``, ``asymmetric`` or ``dense``
-        :param structural: the modality that the asymmetric form always counts
-        :raises MultimodalError: if there is no such form
-        """
-        super().__init__(modalities=modalities, dim=dim)
-        self.form = check_form(form, ("masked", "asymmetric", "dense"), "weighted average")
-        self.always = [i for i, name in enumerate(self.modalities) if form == "asymmetric" and name == structural]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Initialize the fusion; the arguments are those of :class:`FormFusion`."""
+        super().__init__(*args, **kwargs)
         self.logits = nn.Parameter(torch.zeros(self.num_modalities))
 
     def reset_parameters(self) -> None:  # noqa: D102
@@ -65,13 +57,8 @@ class WeightedFusion(Fusion):
     def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         if mask is None:
             return weighted_sum(xs, self.logits.softmax(dim=-1))
-        counted = torch.ones_like(mask) if self.form == "dense" else counted_modalities(mask, self.always)
-        weights = masked_softmax(self.logits.expand(mask.shape), counted)
+        weights = masked_softmax(self.logits.expand(mask.shape), self.counted(mask))
         return weighted_sum(xs, weights.masked_fill(~mask, 0.0))
-
-    def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
-        yield from super().iter_extra_repr()
-        yield f"form={self.form}"
 
 
 @parse_docdata
