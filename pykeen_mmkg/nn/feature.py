@@ -29,14 +29,12 @@ class _Source:
     """Where rows come from: a store (by label) or a tensor (by position)."""
 
     def __init__(self, features: Any, mask: Any = None) -> None:
-        self.path: str | None = None
+        if isinstance(features, str | os.PathLike):
+            features = FeatureStore.load(pathlib.Path(features).expanduser().resolve())
+        path = getattr(features, "path", None)
+        self.path = None if path is None else str(pathlib.Path(path).expanduser().resolve())
         self.digest: str | None = None
         self.labels: Sequence[str] | None = None
-        if isinstance(features, str | os.PathLike):
-            self.path = str(pathlib.Path(features).expanduser().resolve())
-            features = FeatureStore.load(self.path)
-        elif getattr(features, "path", None) is not None:
-            self.path = str(pathlib.Path(features.path).expanduser().resolve())
         if hasattr(features, "vectors"):
             if mask is not None:
                 raise FeatureError("A feature store has a mask of its own; give `mask` with a plain tensor only.")
@@ -76,6 +74,23 @@ class _Source:
                     f"store with {list(self.labels[:3])}: it was made for other data."
                 )
         return torch.where((rows >= 0) & self.mask[rows.clamp(min=0)], rows, -1)
+
+    def located(self, labels: Sequence[str] | None, max_id: int, shuffle: int | None = None) -> "_Located":
+        """Return the row of each id, checked; with a seed, the rows are permuted among the ids that have one."""
+        rows = self.align(labels, max_id)
+        have = (rows >= 0).nonzero().squeeze(-1)
+        for ids in have.split(16384):
+            bad = first_infinite(self.vectors[rows[ids]])
+            if bad is not None:
+                index = int(ids[bad])
+                name = f"the row of id {index}" if labels is None else f"the row of {labels[index]!r} (id {index})"
+                raise FeatureError(
+                    f"{self.name}: {name} holds NaN or infinity. Encode it again, or mask it if it has no such "
+                    "modality."
+                )
+        if shuffle is not None and shuffle is not False:
+            rows = _shuffled(rows, seed=int(shuffle))
+        return _Located(self.path, self.digest, rows.to(torch.int32))
 
 
 def _shuffled(rows: LongTensor, seed: int) -> LongTensor:
@@ -179,7 +194,7 @@ class FeatureRepresentation(CachedRepresentation):
             raise MaxIDMismatchError(f"There are {len(labels)} labels for {max_id} ids.")
         if storage not in {"device", "cpu"}:
             raise FeatureError(f"Unknown storage {storage!r}; choose one of device, cpu.")
-        rows = source.align(labels, max_id)
+        own = source.located(labels, max_id, shuffle)
         own_dim = source.vectors.shape[-1]
         dim = _only(shape, default=own_dim)
         if projection is None:
@@ -191,15 +206,12 @@ class FeatureRepresentation(CachedRepresentation):
                 f"{source.name} has the dimension {own_dim}, but the shared projection is from "
                 f"{projection.in_features} to {projection.out_features}, and the representation has {dim}."
             )
-        _require_finite(source, rows, labels)
         kwargs.setdefault("eval_cache", bool(projection) or adapter)
         super().__init__(max_id=max_id, shape=dim, **kwargs)
         self.feature_dim = own_dim
         self.storage = storage
         self.normalize_features = normalize_features
         self.l2_normalize = l2_normalize
-        if shuffle is not None and shuffle is not False:
-            rows = _shuffled(rows, seed=int(shuffle))
         self._options: dict[str, Any] | None = None
         if center or whiten is not None or impute is not None:
             self._options = dict(centered=center, whitening=whiten, imputation=impute)
@@ -210,10 +222,10 @@ class FeatureRepresentation(CachedRepresentation):
             vectors.append(other)
             self._options = {**(self._options or {}), **options}
         # plain attributes, on purpose: as buffers they would move along to the GPU, or make the device ambiguous
-        self._own = _Located(source.path, source.digest, rows.to(torch.int32))
+        self._own = own
         self._host: FloatTensor | None = None
         self._host_rows = self._own.rows
-        self.register_buffer("mask", rows >= 0, persistent=False)
+        self.register_buffer("mask", own.rows >= 0, persistent=False)
         self.register_buffer("features", None, persistent=False)
         self._attach(*vectors)
         if isinstance(projection, nn.Linear):
@@ -349,12 +361,7 @@ def _other_modality(
     if "features" not in rest:
         raise FeatureError("Imputation needs another modality: give impute_kwargs={'features': ...}.")
     source = _Source(rest.pop("features"), rest.pop("mask", None))
-    rows = source.align(labels, max_id)
-    _require_finite(source, rows, labels)
-    seed = rest.pop("shuffle", None)
-    if seed is not None and seed is not False:
-        rows = _shuffled(rows, seed=int(seed))
-    return source.vectors, _Located(source.path, source.digest, rows.to(torch.int32)), rest
+    return source.vectors, source.located(labels, max_id, rest.pop("shuffle", None)), rest
 
 
 def _only(shape: int | Sequence[int] | None, default: int) -> int:
@@ -365,15 +372,3 @@ def _only(shape: int | Sequence[int] | None, default: int) -> int:
     if len(dims) != 1:
         raise FeatureError(f"Features are vectors; the shape {dims} is not one of a vector.")
     return dims[0]
-
-
-def _require_finite(source: _Source, rows: LongTensor, labels: Sequence[str] | None) -> None:
-    """Name the first id whose features are not finite."""
-    for ids in torch.arange(len(rows))[rows >= 0].split(16384):
-        bad = first_infinite(source.vectors[rows[ids]])
-        if bad is not None:
-            index = int(ids[bad])
-            name = f"the row of id {index}" if labels is None else f"the row of {labels[index]!r} (id {index})"
-            raise FeatureError(
-                f"{source.name}: {name} holds NaN or infinity. Encode it again, or mask it if it has no such modality."
-            )

@@ -8,7 +8,7 @@ need it for pairs plus rows times dimensions, in the forward and in the backward
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -200,9 +200,15 @@ def _squared_length(x: FloatTensor) -> FloatTensor:
     return torch.linalg.vector_norm(x, dim=-1).square()
 
 
-def _has_many(close: torch.Tensor) -> bool:
-    """Return whether so many pairs are close that centring the vectors first is worth it."""
-    return int(close.sum()) > CENTER_ABOVE * close.numel()
+def _squared(
+    form: Callable[[FloatTensor, FloatTensor], tuple[FloatTensor, torch.Tensor]], x: FloatTensor, y: FloatTensor
+) -> tuple[FloatTensor, torch.Tensor]:
+    """Return squared distances by a product, and which of them have lost digits; of centred vectors if many have."""
+    squared, close = form(x, y)
+    if int(close.sum()) > CENTER_ABOVE * close.numel():
+        center = y.detach().mean(dim=0)
+        return form(x - center, y - center)
+    return squared, close
 
 
 def _root(squared: FloatTensor, power_norm: bool) -> FloatTensor:
@@ -238,10 +244,7 @@ def cross_distance(x: FloatTensor, y: FloatTensor, p: int, power_norm: bool = Fa
         with torch.no_grad():
             return squared, squared <= (xx + yy).mul_(CANCELLATION)
 
-    squared, close = matrix_form(x, y)
-    if _has_many(close):
-        center = y.detach().mean(dim=0)
-        squared, close = matrix_form(x - center, y - center)
+    squared, close = _squared(matrix_form, x, y)
     rows, cols = close.nonzero(as_tuple=True)
     if not rows.shape[0]:
         return _root(squared, power_norm)
@@ -256,14 +259,8 @@ def pair_euclidean(
     r"""Calculate $\|x_i - y_j\|_2$ for listed pairs of rows by their dot products.
 
     The same numbers as :func:`pair_distance`, for large dimensions and repeated rows several times faster; pairs for
-    which the dot product loses digits are computed again from the difference of the vectors.
-
-    :param x: shape: (n, d), dtype: float32 or float64; the left vectors
-    :param y: shape: (m, d); the right vectors
-    :param rows: shape: (k,), sorted; for each pair, the row of ``x``
-    :param cols: shape: (k,); for each pair, the row of ``y``
-    :param power_norm: whether to return the square of the norm
-    :returns: shape: (k,); the distances. They can be differentiated once; the gradient at a zero distance is zero.
+    which the dot product loses digits are computed again from the difference of the vectors. The arguments are the same
+    as well, but ``rows`` are sorted, and the vectors are float32 or float64.
     """
 
     def dot_form(x: FloatTensor, y: FloatTensor) -> tuple[FloatTensor, torch.Tensor]:
@@ -271,10 +268,7 @@ def pair_euclidean(
         squared = lengths - 2 * pair_dot(x, y, rows, cols)
         return squared, squared.detach() <= CANCELLATION * lengths.detach()
 
-    squared, close = dot_form(x, y)
-    if _has_many(close):
-        center = y.detach().mean(dim=0)
-        squared, close = dot_form(x - center, y - center)
+    squared, close = _squared(dot_form, x, y)
     (index,) = close.nonzero(as_tuple=True)
     if not index.shape[0]:
         return _root(squared, power_norm)

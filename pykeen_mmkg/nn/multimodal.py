@@ -123,7 +123,8 @@ class MultimodalRepresentation(CachedRepresentation):
         """
         features = dict(features or {})
         names = _names(modalities, features)
-        structure, max_id = self._size(max_id, structural, labels, {name: features.get(name) for name in names})
+        structure = structural if isinstance(structural, Representation) else None
+        max_id = _number_of_ids(max_id, labels, structure, *(features.get(name) for name in names))
         options = {**(feature_kwargs or {}), "labels": labels}
         dim = embedding_dim or (structure.shape[-1] if structure is not None else None)
         sharing = names if isinstance(shared_projection, bool) else tuple(shared_projection)
@@ -176,24 +177,6 @@ class MultimodalRepresentation(CachedRepresentation):
         self.complete = bool(mask.all())
         self._sum: _FrozenSum | None = None
         self.reset_parameters()
-
-    @staticmethod
-    def _size(
-        max_id: int | None, structural: Any, labels: Sequence[str] | None, features: Mapping[str, Any]
-    ) -> tuple[Representation | None, int]:
-        """Return the structural representation if it exists already, and the number of ids."""
-        structure = structural if isinstance(structural, Representation) else None
-        if max_id is None:
-            if structure is not None:
-                max_id = structure.max_id
-            elif labels is not None:
-                max_id = len(labels)
-            else:
-                known = [value.max_id for value in features.values() if isinstance(value, Representation)]
-                if not known:
-                    raise MultimodalError("The number of ids is unknown: give `max_id` or `labels`.")
-                max_id = known[0]
-        return structure, max_id
 
     def _parts(self) -> list[Representation]:
         """Return the modalities' representations, in order."""
@@ -288,6 +271,18 @@ def _names(modalities: Sequence[str] | None, features: Mapping[str, Any]) -> tup
     if unknown or not names or len(set(names)) != len(names):
         raise MultimodalError(f"Modalities are to be chosen, each once, from {list(known)}; got {list(names)}.")
     return names
+
+
+def _number_of_ids(max_id: int | None, labels: Sequence[str] | None, structure: Any, *features: Any) -> int:
+    """Return the number of ids, by default that of the structure if it exists already, the labels, or a feature."""
+    if max_id is not None:
+        return max_id
+    if structure is None and labels is not None:
+        return len(labels)
+    sizes = [part.max_id for part in (structure, *features) if isinstance(part, Representation)]
+    if not sizes:
+        raise MultimodalError("The number of ids is unknown: give `max_id` or `labels`.")
+    return sizes[0]
 
 
 def _feature_part(name: str, value: Any, options: Mapping[str, Any]) -> FeatureRepresentation:

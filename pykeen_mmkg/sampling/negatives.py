@@ -89,12 +89,8 @@ class DistinctNegativeSampler(NegativeSampler):
         """
         if choice is None:
             choice = torch.randint(self.num_entities, (len(triples), more), device=triples.device)
-        candidates = triples[:, None].repeat(1, choice.shape[1], 1)
-        candidates.scatter_(
-            -1, torch.where(tail, 2, 0)[:, None, None].expand(-1, choice.shape[1], 1), choice[..., None]
-        )
         assert self.filterer is not None
-        choice = choice.masked_fill(self.filterer.contains(candidates), -1)
+        choice = choice.masked_fill(self.filterer.contains(self._corrupted(triples, tail, choice)), -1)
         both = torch.cat([drawn, choice], dim=-1)
         # the first of equal ones stays: a stable sort keeps their order
         values, order = both.sort(dim=-1, stable=True)
