@@ -1,18 +1,19 @@
 """Checks of modalities: coverage, equal texts, equal images, and placeholders among feature vectors."""
 
 import dataclasses
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from ..datasets.metadata import GraphMetadata
 from ..features.store import FeatureStore
+from ..io import file_digest
 from .placeholders import find_placeholders
-from .report import Finding
-from .subject import EXAMPLES, Subject, percent
+from .report import Finding, Severity
+from .subject import EXAMPLES, Subject, alike, percent
 
 __all__ = ["audit_features", "coverage", "duplicate_images", "duplicate_texts", "placeholder_vectors"]
 
@@ -24,20 +25,12 @@ def coverage(subject: Subject) -> Iterator[Finding]:
     coverage = subject.dataset.coverage()
     for kind in ("entities", "relations"):
         row = coverage.row("all", kind)
-        yield Finding(
-            "coverage",
-            "info",
-            f"of {row.total:,} {kind}, {row.text:,} have a text, {row.image:,} an image, {row.none:,} neither.",
-            dataclasses.asdict(row),
-        )
+        message = f"of {row.total:,} {kind}, {row.text:,} have a text, {row.image:,} an image, {row.none:,} neither."
+        yield Finding("coverage", "info", message, dataclasses.asdict(row))
     for name in subject.evaluated:
         row = coverage.row(name, "triples")
-        yield Finding(
-            "coverage",
-            "info",
-            f"of {row.total:,} {name} triples, both entities have a text in {row.text:,}, an image in {row.image:,}.",
-            dataclasses.asdict(row),
-        )
+        have = f"both entities have a text in {row.text:,}, an image in {row.image:,}."
+        yield Finding("coverage", "info", f"of {row.total:,} {name} triples, {have}", dataclasses.asdict(row))
 
 
 def duplicate_texts(subject: Subject) -> Iterator[Finding]:
@@ -45,11 +38,8 @@ def duplicate_texts(subject: Subject) -> Iterator[Finding]:
     if not subject.multimodal:
         return
     for kind, table in (("entities", subject.dataset.entity_table), ("relations", subject.dataset.relation_table)):
-        groups: dict[str, list[str]] = defaultdict(list)
-        for label, text in table.texts().items():
-            if text and text.strip():
-                groups[text.strip()].append(label)
-        same = sorted((group for group in groups.values() if len(group) > 1), key=len, reverse=True)
+        texts = {label: text.strip() for label, text in table.texts().items() if text and text.strip()}
+        same = sorted(alike(texts, texts.__getitem__), key=len, reverse=True)
         if same:
             yield Finding(
                 "duplicate-texts",
@@ -74,17 +64,11 @@ def duplicate_images(subject: Subject) -> Iterator[Finding]:
             owners[Path(path)].append(label)
     if not owners:
         return
-    sizes: dict[int, list[Path]] = defaultdict(list)
-    for path in owners:
-        sizes[path.stat().st_size].append(path)
     # only files of the same size can be equal: the others need not be read
-    suspects = [path for paths in sizes.values() if len(paths) > 1 for path in paths]
-    digests: dict[str, list[Path]] = defaultdict(list)
-    for path in tqdm(suspects, desc="Comparing images", unit="image", disable=not subject.progress):
-        digests[hashlib.sha256(path.read_bytes()).hexdigest()].append(path)
-    groups = [
-        sorted({label for path in paths for label in owners[path]}) for paths in digests.values() if len(paths) > 1
-    ]
+    suspects = [path for paths in alike(owners, lambda path: path.stat().st_size) for path in paths]
+    bar = tqdm(suspects, desc="Comparing images", unit="image", disable=not subject.progress)
+    equal = alike(bar, file_digest)
+    groups = [sorted({label for path in paths for label in owners[path]}) for paths in equal]
     groups += [sorted(set(labels)) for path, labels in owners.items() if len(set(labels)) > 1]
     between = [group for group in groups if len(group) > 1]
     within = len(groups) - len(between)
@@ -102,12 +86,8 @@ def duplicate_images(subject: Subject) -> Iterator[Finding]:
             },
         )
     if within:
-        yield Finding(
-            "duplicate-images",
-            "info",
-            f"{within:,} entities have the same image (equal files) more than once.",
-            {"within": within},
-        )
+        message = f"{within:,} entities have the same image (equal files) more than once."
+        yield Finding("duplicate-images", "info", message, {"within": within})
 
 
 def placeholder_vectors(subject: Subject) -> Iterator[Finding]:
@@ -122,72 +102,50 @@ def audit_features(store: FeatureStore, name: str | None = None) -> tuple[Findin
     :param store: the store
     :param name: what the findings call it, default: its modality
     """
-    name = name or store.modality
+    return tuple(_placeholders(store, name or store.modality))
+
+
+def _placeholders(store: FeatureStore, name: str) -> Iterator[Finding]:
+    def finding(severity: Severity, message: str, **details: Any) -> Finding:
+        return Finding("placeholder-vectors", severity, message, {"store": name, **details})
+
     rows = store.mask.nonzero().view(-1)
     result = find_placeholders(store.vectors[rows])
     labels = [store.labels[row] for row in rows.tolist()]
-    findings = []
-    if zero := [label for label, row in zip(labels, rows.tolist(), strict=True) if not store.vectors[row].any()]:
-        findings.append(
-            Finding(
-                "placeholder-vectors",
-                "error",
-                f"{percent(len(zero), len(labels))} {name} vectors are zero, but not marked as missing.",
-                {"store": name, "kind": "zero", "count": len(zero), "examples": zero[:EXAMPLES]},
-            )
-        )
+    zero = [label for label, row in zip(labels, rows.tolist(), strict=True) if not store.vectors[row].any()]
+    if zero:
+        message = f"{percent(len(zero), len(labels))} {name} vectors are zero, but not marked as missing."
+        yield finding("error", message, kind="zero", count=len(zero), examples=zero[:EXAMPLES])
     if result.identical:
         count = sum(map(len, result.identical))
         largest = len(result.identical[0])
-        findings.append(
-            Finding(
-                "placeholder-vectors",
-                "error" if largest >= max(10, 0.05 * len(labels)) else "warning",
-                f"{percent(count, len(labels))} {name} vectors equal another; the largest group has {largest:,}.",
-                {
-                    "store": name,
-                    "kind": "identical",
-                    "count": count,
-                    "groups": len(result.identical),
-                    "largest": largest,
-                    "examples": [[labels[i] for i in group[:EXAMPLES]] for group in result.identical[:EXAMPLES]],
-                },
-            )
+        yield finding(
+            "error" if largest >= max(10, 0.05 * len(labels)) else "warning",
+            f"{percent(count, len(labels))} {name} vectors equal another; the largest group has {largest:,}.",
+            kind="identical",
+            count=count,
+            groups=len(result.identical),
+            largest=largest,
+            examples=[[labels[i] for i in group[:EXAMPLES]] for group in result.identical[:EXAMPLES]],
         )
     if result.has_random:
-        findings.append(
-            Finding(
-                "placeholder-vectors",
-                "error",
-                f"about {result.random_share:.0%} of the {len(labels):,} {name} vectors look random: they share no "
-                f"direction with the others.",
-                {
-                    "store": name,
-                    "kind": "random",
-                    "share": result.random_share,
-                    "count": len(result.random),
-                    "examples": [labels[i] for i in result.random[:EXAMPLES]],
-                },
-            )
+        yield finding(
+            "error",
+            f"about {result.random_share:.0%} of the {len(labels):,} {name} vectors look random: they share no "
+            f"direction with the others.",
+            kind="random",
+            share=result.random_share,
+            count=len(result.random),
+            examples=[labels[i] for i in result.random[:EXAMPLES]],
         )
     if result.has_matched:
-        findings.append(
-            Finding(
-                "placeholder-vectors",
-                "warning",
-                f"about {result.matched_share:.0%} of the {name} vectors look as if drawn from the mean and "
-                f"deviation of each column.",
-                {"store": name, "kind": "moment-matched", "share": result.matched_share},
-            )
+        yield finding(
+            "warning",
+            f"about {result.matched_share:.0%} of the {name} vectors look as if drawn from the mean and deviation of "
+            f"each column.",
+            kind="moment-matched",
+            share=result.matched_share,
         )
-    if not findings:
+    if not (zero or result.identical or result.has_random or result.has_matched):
         how = "" if result.tested else " (too few rows or dimensions to look for random ones)"
-        findings.append(
-            Finding(
-                "placeholder-vectors",
-                "info",
-                f"no placeholder among {len(labels):,} {name} vectors{how}.",
-                {"store": name},
-            )
-        )
-    return tuple(findings)
+        yield finding("info", f"no placeholder among {len(labels):,} {name} vectors{how}.")

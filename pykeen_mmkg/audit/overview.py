@@ -28,18 +28,15 @@ def audit_table(reports: Iterable[AuditReport], fmt: str = "simple") -> str:
     headers = ["name", "validation in training", "testing in training", *LEAKS, "unseen entity", "unseen relation"]
     rows = []
     for report in reports:
-        shared = {
-            finding.details["splits"][1]: finding.details["share"]
-            for finding in report.select("shared-triples")
-            if finding.details["splits"][0] == "training"
-        }
-        row = [report.name, _percent(shared.get("validation", 0.0)), _percent(shared.get("testing", 0.0))]
+        shared = {tuple(found.details["splits"]): found.details["share"] for found in report.select("shared-triples")}
+        row = [report.name, *(_percent(shared.get(("training", name), 0.0)) for name in ("validation", "testing"))]
+        of_testing = {f.check: f.details for f in report.findings if f.details.get("split") == "testing"}
         for check in LEAKS.values():
-            found = [finding.details for finding in report.select(check) if finding.details["split"] == "testing"]
-            row.append(f"{_percent(found[0]['share'])} (MRR {found[0]['rule']['mrr']:.3f})" if found else "none")
+            found = of_testing.get(check)
+            row.append(f"{_percent(found['share'])} (MRR {found['rule']['mrr']:.3f})" if found else "none")
         for check in ("unseen-entities", "unseen-relations"):
-            found = [finding.details for finding in report.select(check) if finding.details["split"] == "testing"]
-            row.append(_percent(found[0]["triples"] / report.sizes["testing triples"] if found else 0.0))
+            found = of_testing.get(check)
+            row.append(_percent(found["triples"] / report.sizes["testing triples"] if found else 0.0))
         rows.append(row)
     return tabulate(rows, headers=headers, tablefmt=fmt, colalign=("left", *("right",) * 7), disable_numparse=True)
 

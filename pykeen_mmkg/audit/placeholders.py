@@ -26,12 +26,13 @@ and 30 % of the rows replaced by normal ones the estimates were .08 and .30 (ima
 replaced rows all but 3 were singled out, beside two real ones.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from scipy import stats
 from torch.nn import functional
+
+from .subject import alike
 
 __all__ = ["Placeholders", "find_placeholders"]
 
@@ -86,7 +87,9 @@ def find_placeholders(vectors: torch.Tensor, seed: int = 0) -> Placeholders:
     """
     vectors = vectors.detach().cpu().float()
     n, d = vectors.shape
-    identical = _identical(vectors)
+    array = vectors.contiguous().numpy()
+    groups = alike(range(n), lambda row: array[row].tobytes())
+    identical = tuple(tuple(group) for group in sorted(groups, key=len, reverse=True))
     # one of each group of identical rows, so that repetition does not pass for structure
     repeated = {row for group in identical for row in group[1:]}
     rows = torch.tensor([row for row in range(n) if row not in repeated and vectors[row].any()], dtype=torch.long)
@@ -102,14 +105,6 @@ def find_placeholders(vectors: torch.Tensor, seed: int = 0) -> Placeholders:
         matched = _null_share(_p_values(x[~random], seed, centre=True))
     # single rows beyond the estimate are chance or oddities, not placeholders
     return Placeholders(n, identical, tuple(rows[random].tolist()), share, matched, tested=True)
-
-
-def _identical(vectors: torch.Tensor) -> tuple[tuple[int, ...], ...]:
-    groups: dict[bytes, list[int]] = {}
-    for row, key in enumerate(vectors.contiguous().numpy()):
-        groups.setdefault(key.tobytes(), []).append(row)
-    found: Sequence[list[int]] = sorted((g for g in groups.values() if len(g) > 1), key=len, reverse=True)
-    return tuple(tuple(group) for group in found)
 
 
 def _p_values(x: torch.Tensor, seed: int, centre: bool) -> torch.Tensor:

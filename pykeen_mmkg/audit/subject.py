@@ -1,11 +1,15 @@
 """The audited dataset, as the checks see it: triples by split, and labels to show them by."""
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
 
 import torch
 from pykeen.triples import CoreTriplesFactory
 
-__all__ = ["EXAMPLES", "Subject", "percent"]
+__all__ = ["EXAMPLES", "Subject", "alike", "percent"]
+
+X = TypeVar("X")
 
 #: how many examples a finding shows
 EXAMPLES = 5
@@ -19,29 +23,30 @@ class Subject:
         self.progress = progress
         self.training: CoreTriplesFactory = dataset.training
         splits = getattr(dataset, "factories", None) or {
-            "training": dataset.training,
-            "validation": dataset.validation,
-            "testing": dataset.testing,
+            name: getattr(dataset, name) for name in ("training", "validation", "testing")
         }
-        self.splits = {name: factory for name, factory in splits.items() if factory is not None}
-        self.triples = {name: factory.mapped_triples for name, factory in self.splits.items()}
-        self.evaluated = [name for name in self.splits if name != "training"]
+        self.triples = {name: factory.mapped_triples for name, factory in splits.items() if factory is not None}
+        self.evaluated = [name for name in self.triples if name != "training"]
         self.multimodal = hasattr(dataset, "entity_table")
-        self.entities = {index: label for label, index in (getattr(self.training, "entity_to_id", None) or {}).items()}
-        self.relations = {
-            index: label for label, index in (getattr(self.training, "relation_to_id", None) or {}).items()
-        }
+        self.entities, self.relations = (
+            {index: label for label, index in (getattr(self.training, name, None) or {}).items()}
+            for name in ("entity_to_id", "relation_to_id")
+        )
 
     def show(self, triples: torch.Tensor) -> list[list[str]]:
         """Return some triples with labels."""
         return [
-            [
-                str(self.entities.get(h, h)),
-                str(self.relations.get(r, r)),
-                str(self.entities.get(t, t)),
-            ]
+            [str(self.entities.get(h, h)), str(self.relations.get(r, r)), str(self.entities.get(t, t))]
             for h, r, t in triples[:EXAMPLES].tolist()
         ]
+
+
+def alike(items: Iterable[X], key: Callable[[X], Hashable]) -> list[list[X]]:
+    """Return the groups of several items with the same key, in the order of the items."""
+    groups: dict[Hashable, list[X]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def percent(part: int, total: int) -> str:

@@ -29,12 +29,8 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
     for name, triples in subject.triples.items():
         count = dropped.get(name) or len(triples) - len(triples.unique(dim=0))
         if count:
-            yield Finding(
-                "duplicates",
-                "warning",
-                f"{count:,} lines of the {name} split repeat a triple.",
-                {"split": name, "count": count},
-            )
+            message = f"{count:,} lines of the {name} split repeat a triple."
+            yield Finding("duplicates", "warning", message, {"split": name, "count": count})
 
 
 def shared_triples(subject: Subject) -> Iterator[Finding]:
@@ -52,12 +48,7 @@ def shared_triples(subject: Subject) -> Iterator[Finding]:
                 severity,
                 f"{percent(len(shared), len(later))} distinct {second} triples are in {first} too: a score on "
                 f"{second} measures memory.",
-                {
-                    "splits": [first, second],
-                    "count": len(shared),
-                    "share": share,
-                    "examples": subject.show(shared),
-                },
+                dict(splits=[first, second], count=len(shared), share=share, examples=subject.show(shared)),
             )
 
 
@@ -81,11 +72,8 @@ def rule_check(
             if not len(triples):
                 continue
             other = opposite[triples[:, 1]]
-            image = triples.clone()
-            if cls is DuplicateRule:
-                image[:, 1] = other
-            else:
-                image = torch.stack([triples[:, 2], other, triples[:, 0]], dim=1)
+            head, tail = (0, 2) if cls is DuplicateRule else (2, 0)
+            image = torch.stack([triples[:, head], other, triples[:, tail]], dim=1)
             found = training.contains(image) & (other >= 0)
             count, share = int(found.sum()), float(found.float().mean())
             details: dict[str, Any] = {"split": name, "count": count, "share": share}

@@ -114,13 +114,10 @@ def breakdown(
     for k in ks:
         frame[f"hits@{k}"] = (frame["rank"] <= k).astype(float)
     grouped = frame.groupby(names, sort=True)
-    result = grouped[["mrr"]].mean()
+    result = grouped[["mrr", "rank", "candidates", *(f"hits@{k}" for k in ks)]].mean()
+    result = result.rename(columns={"rank": "mean_rank"})
     result.insert(0, "count", grouped.size())
     result.insert(1, "share", result["count"] / len(frame))
-    result["mean_rank"] = grouped["rank"].mean()
-    result["candidates"] = grouped["candidates"].mean()
-    for k in ks:
-        result[f"hits@{k}"] = grouped[f"hits@{k}"].mean()
     return result.reset_index().sort_values("count", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -60,12 +60,8 @@ def evaluate(
     :returns: the results, with the rank of every triple
     :raises EvaluationError: if there is no such split
     """
-    factories = {
-        "training": dataset.training,
-        "validation": dataset.validation,
-        "testing": dataset.testing,
-        **(getattr(dataset, "extra", None) or {}),
-    }
+    factories = {name: getattr(dataset, name) for name in ("training", "validation", "testing")}
+    factories |= getattr(dataset, "extra", None) or {}
     factory = factories.get(split)
     if factory is None:
         options = [name for name, value in factories.items() if value is not None]

@@ -43,14 +43,8 @@ def read_known(paths: Sequence[str | Path], labels: LabelMaps) -> MappedTriples:
         ranking, and how many these are is logged
     :raises DataError: if a file is absent or a row has not three fields
     """
-    parts, left_out = [], 0
-    for path in paths:
-        triples, skipped = map_triples(
-            read_triples(Path(path), tuple(labels.relation_to_id)), labels.entity_to_id, labels.relation_to_id
-        )
-        parts.append(triples)
-        left_out += skipped
-    known = torch.cat(parts)
+    triples = [triple for path in paths for triple in read_triples(Path(path), tuple(labels.relation_to_id))]
+    known, left_out = map_triples(triples, labels.entity_to_id, labels.relation_to_id)
     logger.info("%d further known triples; %d rows with unknown labels skipped", len(known), left_out)
     return known
 
@@ -108,12 +102,9 @@ class ProtocolEvaluator(RankBasedEvaluator):
             raise EvaluationError(f"The targets are {list(self.targets)}; expected 'head', 'tail' or both.")
         self.exclude_relations = list(exclude_relations or [])
         self.known_true = [known_true] if isinstance(known_true, str | Path) else list(known_true or [])
-        self._label_kwargs = {
-            "dataset": dataset,
-            "dataset_kwargs": dataset_kwargs,
-            "entity_to_id": entity_to_id,
-            "relation_to_id": relation_to_id,
-        }
+        self._label_kwargs = dict(
+            dataset=dataset, dataset_kwargs=dataset_kwargs, entity_to_id=entity_to_id, relation_to_id=relation_to_id
+        )
         self._labels: LabelMaps | None = None
         self._known: MappedTriples | None = None
         self._true: MappedTriples | None = None

@@ -40,8 +40,8 @@ def read_label_map(source: Mapping[str, int] | str | Path, kind: str) -> dict[st
         raise EvaluationError(f"There is no {kind} map at {path}; expected rows of label, tab, id.")
     text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     rows = [line.split("\t") for line in text.decode("utf-8").splitlines() if line]
-    swapped = bool(rows) and rows[0] == ["id", "label"]
-    if rows and set(rows[0]) & {"id"} and len(rows[0]) == 2:
+    swapped = rows[:1] == [["id", "label"]]
+    if rows and "id" in rows[0] and len(rows[0]) == 2:
         rows = rows[1:]
     result = {}
     for number, row in enumerate(rows, start=1):

@@ -39,8 +39,7 @@ def relation_baselines(
     protocol = protocol or ("standard" if candidates is None else "zslcandidates")
     rows = {}
     for name, cls in BASELINES.items():
-        needs_text = cls in (DescriptionFrequency, BlindMixture)
-        if needs_text and ModalitySources.from_factory(dataset.training).relations is None:
+        if issubclass(cls, DescriptionFrequency) and ModalitySources.from_factory(dataset.training).relations is None:
             continue
         model = cls(triples_factory=dataset.training)
         result = evaluate(model, dataset, protocol, kwargs, split=split, targets=["tail"], use_tqdm=False)

@@ -64,10 +64,8 @@ def paired_test(
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values for their number (Holm, 1979); in the order given."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for position, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - position) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
+    values = numpy.asarray(p_values, dtype=float)
+    order = values.argsort(kind="stable")
+    adjusted = numpy.empty_like(values)
+    adjusted[order] = numpy.maximum.accumulate((values[order] * numpy.arange(len(values), 0, -1)).clip(max=1))
+    return adjusted.tolist()
