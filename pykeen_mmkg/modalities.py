@@ -46,18 +46,9 @@ EncoderHint: TypeAlias = str | pathlib.Path | VisionLanguageEncoder | None
 #: what is encoded where nothing else is said
 DEFAULT_ENCODER = "openai/clip-vit-base-patch32"
 
-#: the keys of ``sources``
-SOURCE_KEYS = (
-    "entities",
-    "relations",
-    "images",
-    "image_kwargs",
-    "missing_rows",
-    "features",
-    "encoder_kwargs",
-    "store",
-    "strict",
-)
+#: the keys of ``sources``, first those that a graph's metadata have, too
+GRAPH_KEYS = ("entities", "relations", "images", "image_kwargs", "missing_rows")
+SOURCE_KEYS = (*GRAPH_KEYS, "features", "encoder_kwargs", "store", "strict")
 
 #: what the values of some of them have to be
 SOURCE_HINTS: Mapping[str, Any] = {
@@ -142,15 +133,9 @@ class ModalitySources:
         unknown = set(features) - set(FEATURE_KEYS.values())
         if unknown:
             raise FeatureError(f"Unknown features {sorted(unknown)}; known are {sorted(FEATURE_KEYS.values())}.")
-        merged = {
-            key: getattr(record, key) for key in ("entities", "relations", "images", "image_kwargs", "missing_rows")
-        }
-        merged = {key: value for key, value in merged.items() if value is not None} | given
-        if given.keys() & {"entities", "relations", "images"}:
-            # whoever names tables of their own does not mean the features that were made from others
-            shipped: Mapping[str, Any] = {}
-        else:
-            shipped = record.features
+        merged = {key: value for key in GRAPH_KEYS if (value := getattr(record, key)) is not None} | given
+        # whoever names tables of their own does not mean the features that were made from others
+        shipped = {} if given.keys() & {"entities", "relations", "images"} else record.features
         return cls(
             features={**shipped, **features},
             named=frozenset(features),
@@ -170,13 +155,10 @@ class ModalitySources:
         if value is None:
             return None
         store = value if isinstance(value, FeatureStore) else FeatureStore.load(value)
-        if self.encoder is None:
+        if self.encoder is None or store.provenance.get("encoder_fingerprint") == self._encoder().fingerprint:
             return store
         if key in self.named:
             store.require_encoder(self._encoder().fingerprint)
-            return store
-        if store.provenance.get("encoder_fingerprint") == self._encoder().fingerprint:
-            return store
         logger.info("The features %s that come with the dataset are of another encoder; encoding anew.", key)
         return None
 

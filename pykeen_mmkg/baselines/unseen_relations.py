@@ -6,7 +6,7 @@ training triples only.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy
 import torch
@@ -53,16 +53,13 @@ class _WordScores:
 
         labels = labels_of(triples_factory, "relation")[:: 2 if triples_factory.create_inverse_triples else 1]
         table = sources.table("relation", labels)
-        texts = [
-            " ".join(part for part in parts if part) for parts in zip(table.names, table.descriptions, strict=True)
-        ]
-        if not all(texts):
+        texts = table.texts(separator=" ")
+        if lacking := [label for label, text in texts.items() if not text]:
             raise DataError(
-                f"The relation {labels[[bool(text) for text in texts].index(False)]!r} has no description to compare "
-                "words with. Add one to the relations table."
+                f"The relation {lacking[0]!r} has no description to compare words with. Add one to the relations table."
             )
         try:
-            vectors = TfidfVectorizer().fit_transform(texts)
+            vectors = TfidfVectorizer().fit_transform(texts.values())
         except ValueError as error:
             raise DataError(f"The descriptions of the relations have no word to compare: {error}") from error
         triples = triples_factory.mapped_triples
@@ -135,9 +132,6 @@ class DescriptionFrequency(Baseline):
         link: https://doi.org/10.1016/0306-4573(88)90021-0
     """
 
-    #: nothing to optimise
-    hpo_default: ClassVar[Mapping[str, Any]] = {}
-
     @strict()
     def __init__(self, triples_factory: CoreTriplesFactory, sources: Mapping[str, Any] | None = None, **kwargs) -> None:
         """Initialize the baseline.
@@ -155,7 +149,7 @@ class DescriptionFrequency(Baseline):
 
 
 @parse_docdata
-class BlindMixture(Baseline):
+class BlindMixture(DescriptionFrequency):
     r"""Both: :math:`\log(1 + s_{AA}) + \log(1 + s_{words}) + \beta [h, t\ \text{linked}]`.
 
     ---
@@ -177,14 +171,12 @@ class BlindMixture(Baseline):
         """Initialize the baseline.
 
         :param triples_factory: the training triples
-        :param sources: where descriptions come from, see :class:`~pykeen_mmkg.modalities.ModalitySources`
+        :param sources: see :class:`DescriptionFrequency`
         :param bonus: the bonus of linked entities
         :param kwargs: unused
-        :raises DataError: if there is no table, or a relation has no description
         """
-        super().__init__(triples_factory, **kwargs)
+        super().__init__(triples_factory, sources, **kwargs)
         self._near = _AdamicAdarScores(triples_factory.mapped_triples, self.num_entities, bonus=0.0)
-        self._words = _WordScores(triples_factory, ModalitySources.from_factory(triples_factory, sources))
         self.bonus = bonus
 
     def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:

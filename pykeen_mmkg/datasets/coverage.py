@@ -96,60 +96,33 @@ def measure_coverage(
     :param relations: the relation table in the order of the ids, k rows
     :returns: the coverage
     """
-    has_text = _flags(entities.texts().values())
-    has_image = _flags(entities.images)
-    relation_text = _flags(relations.texts().values())
-    relation_image = _flags(relations.images)
-
+    tables = {"entities": (entities, [0, 2]), "relations": (relations, [1])}
     triples = {split: factory.mapped_triples for split, factory in factories.items()}
-    entity_seen = occurring(triples["training"][:, [0, 2]], len(entities))
-    relation_seen = occurring(triples["training"][:, 1], len(relations))
-
-    everything = torch.ones(len(entities), dtype=torch.bool), torch.ones(len(relations), dtype=torch.bool)
+    has = {items: (_flags(table.texts().values()), _flags(table.images)) for items, (table, _) in tables.items()}
+    seen = {items: occurring(triples["training"][:, columns], len(t)) for items, (t, columns) in tables.items()}
+    unseen: dict[str, dict[str, tuple[str, ...]]] = {items: {} for items in tables}
     rows = []
-    unseen_entities: dict[str, tuple[str, ...]] = {}
-    unseen_relations: dict[str, tuple[str, ...]] = {}
-    for split, rows_of_split in {"all": torch.cat(list(triples.values())), **triples}.items():
-        head, relation, tail = rows_of_split.unbind(dim=-1)
-        if split == "all":
-            entity_used, relation_used = everything
-        else:
-            entity_used = occurring(rows_of_split[:, [0, 2]], len(entities))
-            relation_used = occurring(relation, len(relations))
-        if split not in ("all", "training"):
-            unseen_entities[split] = _labels(entities, entity_used & ~entity_seen)
-            unseen_relations[split] = _labels(relations, relation_used & ~relation_seen)
-        rows += [
-            _row(split, "entities", has_text[entity_used], has_image[entity_used], ~entity_seen[entity_used]),
-            _row(
-                split,
-                "relations",
-                relation_text[relation_used],
-                relation_image[relation_used],
-                ~relation_seen[relation_used],
-            ),
-            _row(
-                split,
-                "triples",
-                has_text[head] & has_text[tail],
-                has_image[head] & has_image[tail],
-                ~(entity_seen[head] & relation_seen[relation] & entity_seen[tail]),
-            ),
-        ]
+    for split, ids in {"all": torch.cat(list(triples.values())), **triples}.items():
+        for items, (table, columns) in tables.items():
+            everything = torch.ones(len(table), dtype=torch.bool)
+            used = everything if split == "all" else occurring(ids[:, columns], len(table))
+            new = used & ~seen[items]
+            if split not in ("all", "training"):
+                unseen[items][split] = tuple(table.labels[i] for i in new.nonzero().flatten().tolist())
+            rows.append(_row(split, items, *(flags[used] for flags in (*has[items], new))))
+        head, relation, tail = ids.unbind(dim=-1)
+        text, image, known = (flags[head] & flags[tail] for flags in (*has["entities"], seen["entities"]))
+        rows.append(_row(split, "triples", text, image, ~(known & seen["relations"][relation])))
     return Coverage(
         rows=tuple(rows),
         num_images=sum(map(len, entities.images)) + sum(map(len, relations.images)),
-        unseen_entities=unseen_entities,
-        unseen_relations=unseen_relations,
+        unseen_entities=unseen["entities"],
+        unseen_relations=unseen["relations"],
     )
 
 
 def _flags(values: Any) -> BoolTensor:
     return torch.as_tensor([bool(value) for value in values], dtype=torch.bool)
-
-
-def _labels(table: ModalityTable, flags: BoolTensor) -> tuple[str, ...]:
-    return tuple(table.labels[i] for i in flags.nonzero().flatten().tolist())
 
 
 def _row(split: str, items: str, text: BoolTensor, image: BoolTensor, unseen: BoolTensor) -> CoverageRow:

@@ -1,6 +1,7 @@
 """Drawing relations or entities to hold out, such that what remains can still be learned from."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from pykeen.typing import MappedTriples
@@ -41,32 +42,20 @@ def draw_relations(
         for relation in ids or ():
             np.subtract.at(degree, by_relation[relation].ravel(), 1)
     taken = {relation for ids in given for relation in ids or ()}
-    order = np.random.default_rng(seed).permutation(num_relations).tolist()
-    result: list[list[int]] = []
-    for ids, number in zip(given, wanted, strict=True):
-        if ids is not None:
-            result.append(ids)
-            continue
-        drawn: list[int] = []
-        for relation in order:
-            if len(drawn) == number:
-                break
-            pairs = by_relation.get(relation)
-            if pairs is None or relation in taken or len(pairs) < min_triples:
-                continue
-            np.subtract.at(degree, pairs.ravel(), 1)
-            if (degree[pairs] > 0).all(axis=1).mean() < min_seen:
-                np.add.at(degree, pairs.ravel(), 1)
-                continue
-            drawn.append(relation)
-            taken.add(relation)
-        if len(drawn) < number:
-            raise DataError(
-                f"only {len(drawn)} of {number} relations can be drawn with min_triples={min_triples} and "
-                f"min_seen={min_seen}"
-            )
-        result.append(drawn)
-    return result[0], result[1]
+
+    def take(relation: int) -> bool:
+        pairs = by_relation.get(relation)
+        if pairs is None or relation in taken or len(pairs) < min_triples:
+            return False
+        np.subtract.at(degree, pairs.ravel(), 1)
+        if (degree[pairs] > 0).all(axis=1).mean() < min_seen:
+            np.add.at(degree, pairs.ravel(), 1)
+            return False
+        taken.add(relation)
+        return True
+
+    what = f"relations can be drawn with min_triples={min_triples} and min_seen={min_seen}"
+    return _draw(given, wanted, num_relations, seed, take, what)
 
 
 def draw_entities(
@@ -120,21 +109,29 @@ def draw_entities(
     for ids in given:
         for entity in ids or ():
             remove(entity, check=False)
-    order = np.random.default_rng(seed).permutation(num_entities).tolist()
+
+    def take(entity: int) -> bool:
+        # an entity without training triple is unseen already, and tells nothing about the draw
+        return not taken[entity] and degree[entity] > 0 and remove(entity, check=True)
+
+    what = "entities can be held out such that every other one stays in training"
+    return _draw(given, numbers, num_entities, seed, take, what)
+
+
+def _draw(
+    given: tuple[list[int] | None, list[int] | None],
+    numbers: Sequence[int],
+    total: int,
+    seed: int,
+    take: Callable[[int], bool],
+    what: str,
+) -> tuple[list[int], list[int]]:
+    """Draw ids that can be taken, in random order, for each of two lists that was not given."""
+    order = np.random.default_rng(seed).permutation(total).tolist()
     result: list[list[int]] = []
     for ids, number in zip(given, numbers, strict=True):
-        drawn = [] if ids is None else ids
-        if ids is None:
-            for entity in order:
-                if len(drawn) == number:
-                    break
-                # an entity without training triple is unseen already, and tells nothing about the draw
-                if not taken[entity] and degree[entity] > 0 and remove(entity, check=True):
-                    drawn.append(entity)
-            if len(drawn) < number:
-                raise DataError(
-                    f"only {len(drawn)} of {number} entities can be held out such that every other one stays in "
-                    f"training"
-                )
+        drawn = list(itertools.islice(filter(take, order), number)) if ids is None else ids
+        if ids is None and len(drawn) < number:
+            raise DataError(f"only {len(drawn)} of {number} {what}")
         result.append(drawn)
     return result[0], result[1]

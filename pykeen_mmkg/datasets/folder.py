@@ -199,8 +199,7 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         image_folder = self._image_folder(folder)
         features = self._feature_paths(folder)
 
-        notes: list[str] = []
-        self._notes = notes
+        notes = self._notes = []
         entities = None if entity_path is None else ModalityTable.load(entity_path, notes=notes)
         relations = None if relation_path is None else ModalityTable.load(relation_path, kind="relation", notes=notes)
         known_relations = () if relations is None else relations.labels

@@ -14,42 +14,9 @@ __all__ = ["IMAGE_SUFFIXES", "ImageName", "describe_unmatched", "find_images"]
 
 #: the suffixes by which a file in an image folder counts as an image: those of the formats that are decoded
 IMAGE_SUFFIXES = frozenset(
-    [
-        ".apng",
-        ".avif",
-        ".avifs",
-        ".bmp",
-        ".dib",
-        ".gif",
-        ".heic",
-        ".heif",
-        ".icb",
-        ".ico",
-        ".j2c",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpc",
-        ".jpe",
-        ".jpeg",
-        ".jpf",
-        ".jpg",
-        ".jpx",
-        ".mpo",
-        ".pbm",
-        ".pcx",
-        ".pfm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".vda",
-        ".vst",
-        ".webp",
-    ]
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jp2", ".j2c", ".j2k", ".jpc", ".jpf", ".jpx"}
+    | {".png", ".apng", ".gif", ".webp", ".avif", ".avifs", ".heic", ".heif", ".tif", ".tiff", ".bmp", ".dib", ".ico"}
+    | {".pbm", ".pfm", ".pgm", ".pnm", ".ppm", ".pcx", ".tga", ".icb", ".vda", ".vst"}
 )
 
 #: how images are called: a pattern with ``{label}``, or ``{"name": pattern, "replace": {text in a label: other text}}``

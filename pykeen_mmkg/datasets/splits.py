@@ -201,8 +201,7 @@ def split_unseen_relations(
     src = _Source.of(source)
     triples = src.triples
     labels = labels_in_order(src.training.relation_to_id)
-    given = _ids(unseen, src.training.relation_to_id, "relation"), _ids(dev, src.training.relation_to_id, "relation")
-    _check_disjoint(*given, labels=labels, kind="relation")
+    given = _given(unseen, dev, src.training.relation_to_id, "relation")
     counts = torch.bincount(triples[:, 1], minlength=len(labels))
     for i in (i for ids in given for i in ids or ()):
         if not counts[i]:
@@ -231,16 +230,11 @@ def split_unseen_relations(
         raise DataError("no training triple is left: hold out fewer relations or do not remove leaks")
 
     seen = occurring(training[:, [0, 2]], src.training.num_entities)
-    lost = 0
-    kept = []
-    for part in (testing, validation):
-        known = seen[part[:, 0]] & seen[part[:, 2]]
-        if drop_unseen_entities:
-            removed.append(part[~known])
-            part, known = part[known], known[known]
-        kept.append(part)
-        lost += int((~known).sum())
-    testing, validation = kept
+    foreign = [~(seen[part[:, 0]] & seen[part[:, 2]]) for part in (testing, validation)]
+    lost = int(torch.cat(foreign).sum())
+    if drop_unseen_entities:
+        removed += [testing[foreign[0]], validation[foreign[1]]]
+        testing, validation, lost = testing[~foreign[0]], validation[~foreign[1]], 0
     if not len(testing):
         raise DataError("no test triple is left: the entities of the unseen relations do not occur in training")
     report = SplitReport(
@@ -254,24 +248,27 @@ def split_unseen_relations(
     return src.dataset(report, training, testing, validation, torch.cat(removed))
 
 
-def _ids(given: int | float | Sequence[str], label_to_id: Mapping[str, int], kind: str) -> list[int] | None:
-    """Look up labels; None if a number was given instead."""
-    if isinstance(given, (int, float)):
-        if given < 0:
-            raise DataError(f"cannot draw {given} {kind} labels")
-        return None
-    if isinstance(given, str):
-        raise DataError(f"expected a list of {kind} labels or a number, got the single string {given!r}")
-    unknown = next((label for label in given if label not in label_to_id), None)
-    if unknown is not None:
-        raise DataError(f"{unknown!r} is no {kind} of the dataset")
-    return sorted({label_to_id[label] for label in given})
+def _given(
+    unseen: int | float | Sequence[str], dev: int | float | Sequence[str], label_to_id: Mapping[str, int], kind: str
+) -> tuple[list[int] | None, list[int] | None]:
+    """Look up the labels of both sets, which are disjoint; None where a number was given instead."""
 
+    def ids(given: int | float | Sequence[str]) -> list[int] | None:
+        if isinstance(given, (int, float)):
+            if given < 0:
+                raise DataError(f"cannot draw {given} {kind} labels")
+            return None
+        if isinstance(given, str):
+            raise DataError(f"expected a list of {kind} labels or a number, got the single string {given!r}")
+        if unknown := [label for label in given if label not in label_to_id]:
+            raise DataError(f"{unknown[0]!r} is no {kind} of the dataset")
+        return sorted({label_to_id[label] for label in given})
 
-def _check_disjoint(unseen: Sequence[int] | None, dev: Sequence[int] | None, labels: Sequence[str], kind: str) -> None:
-    both = set(unseen or ()) & set(dev or ())
-    if both:
-        raise DataError(f"the {kind} {labels[min(both)]!r} is to be unseen and dev; it can be one of them")
+    result = ids(unseen), ids(dev)
+    if both := set(result[0] or ()) & set(result[1] or ()):
+        label = labels_in_order(label_to_id)[min(both)]
+        raise DataError(f"the {kind} {label!r} is to be unseen and dev; it can be one of them")
+    return result
 
 
 def split_unseen_entities(
@@ -298,8 +295,7 @@ def split_unseen_entities(
     src = _Source.of(source)
     labels = labels_in_order(src.training.entity_to_id)
     num = len(labels)
-    given = _ids(unseen, src.training.entity_to_id, "entity"), _ids(dev, src.training.entity_to_id, "entity")
-    _check_disjoint(*given, labels=labels, kind="entity")
+    given = _given(unseen, dev, src.training.entity_to_id, "entity")
     numbers = [_number(number, num) for number in (unseen, dev)]
     training = src.splits["training"].unique(dim=0)
     num_relations = src.training.num_relations

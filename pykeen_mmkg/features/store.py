@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -162,10 +163,9 @@ class FeatureStore:
         for label in labels:
             if not isinstance(label, str):
                 raise FeatureError(f"Labels are strings, but {label!r} is of type {type(label).__name__}.")
-        if len(set(labels)) != n:
-            seen: set[str] = set()
-            twice = next(label for label in labels if label in seen or seen.add(label))  # type: ignore[func-returns-value]
-            raise FeatureError(f"The label {twice!r} occurs more than once: keep one vector for each label.")
+        for label, count in Counter(labels).items():
+            if count > 1:
+                raise FeatureError(f"The label {label!r} occurs more than once: keep one vector for each label.")
         vectors = torch.as_tensor(vectors)
         if vectors.ndim != 2 or vectors.shape[0] != n or vectors.shape[1] == 0:
             raise FeatureError(
