@@ -12,11 +12,7 @@ from tabulate import tabulate
 from ..indexing import occurring
 from .tables import ModalityTable
 
-__all__ = [
-    "Coverage",
-    "CoverageRow",
-    "measure_coverage",
-]
+__all__ = ["Coverage", "CoverageRow", "measure_coverage"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,10 +8,7 @@ from pykeen.typing import MappedTriples
 
 from ..errors import DataError
 
-__all__ = [
-    "draw_entities",
-    "draw_relations",
-]
+__all__ = ["draw_entities", "draw_relations"]
 
 
 def draw_relations(

@@ -11,13 +11,7 @@ from pykeen.typing import MappedTriples
 from ..errors import DataError
 from .delimited import SUFFIXES, Row, read_rows
 
-__all__ = [
-    "LabeledTriple",
-    "find_file",
-    "map_triples",
-    "read_triples",
-    "stem_of",
-]
+__all__ = ["LabeledTriple", "find_file", "map_triples", "read_triples", "stem_of"]
 
 logger = logging.getLogger(__name__)
 

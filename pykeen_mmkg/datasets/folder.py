@@ -26,9 +26,7 @@ from .rebuilding import RebuiltFromFilesMixin
 from .tables import Missing, ModalityTable
 from .triple_splits import SplitRule, split_anew
 
-__all__ = [
-    "MultimodalDataset",
-]
+__all__ = ["MultimodalDataset"]
 
 logger = logging.getLogger(__name__)
 

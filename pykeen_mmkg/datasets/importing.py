@@ -18,10 +18,7 @@ from .files import LabeledTriple
 from .tables import Kind, ModalityTable
 from .triple_splits import SplitRule
 
-__all__ = [
-    "import_graph",
-    "read_frame",
-]
+__all__ = ["import_graph", "read_frame"]
 
 #: the names of the splits, as files and as callers may know them
 SPLITS = {"train": "train", "training": "train", "valid": "valid", "validation": "valid", "test": "test"}

@@ -9,11 +9,7 @@ from pykeen.typing import BoolTensor, MappedTriples
 
 from ..indexing import shared_pairs
 
-__all__ = [
-    "RelationOverlap",
-    "leaking_triples",
-    "relation_overlaps",
-]
+__all__ = ["RelationOverlap", "leaking_triples", "relation_overlaps"]
 
 Kind = Literal["duplicate", "inverse"]
 

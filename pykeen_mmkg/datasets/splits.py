@@ -18,12 +18,7 @@ from .labels import labels_in_order
 from .metadata import GraphMetadata
 from .overlap import RelationOverlap, leaking_triples, relation_overlaps
 
-__all__ = [
-    "SplitDataset",
-    "SplitReport",
-    "split_unseen_entities",
-    "split_unseen_relations",
-]
+__all__ = ["SplitDataset", "SplitReport", "split_unseen_entities", "split_unseen_relations"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,10 +18,7 @@ from .files import check_label, tell
 from .image_folder import ImageName, describe_unmatched, find_images
 from .labels import Kind
 
-__all__ = [
-    "ModalityTable",
-    "load_table",
-]
+__all__ = ["ModalityTable", "load_table"]
 
 Missing = Literal["error", "allow"]
 

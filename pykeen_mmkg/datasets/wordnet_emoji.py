@@ -13,10 +13,7 @@ from .candidate_lists import read_relations
 from .files import LabeledTriple
 from .folder import MultimodalDataset
 
-__all__ = [
-    "UnseenEntity",
-    "WordNetEmoji",
-]
+__all__ = ["UnseenEntity", "WordNetEmoji"]
 
 
 class UnseenEntity(NamedTuple):

@@ -28,11 +28,7 @@ from .images import MAX_PIXELS, count_pixels, decode_image, read_image
 from .resolver import make_encoder
 from .shards import ShardWriter, VectorCache
 
-__all__ = [
-    "default_directory",
-    "encode_images",
-    "encode_texts",
-]
+__all__ = ["default_directory", "encode_images", "encode_texts"]
 
 logger = logging.getLogger(__name__)
 

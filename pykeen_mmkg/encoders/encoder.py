@@ -15,11 +15,7 @@ from ..errors import EncoderError
 from ..features.store import TEXTUAL, VISUAL, first_infinite
 from .images import to_rgb
 
-__all__ = [
-    "TEXTUAL",
-    "VISUAL",
-    "VisionLanguageEncoder",
-]
+__all__ = ["TEXTUAL", "VISUAL", "VisionLanguageEncoder"]
 
 
 class VisionLanguageEncoder(ABC):

@@ -24,9 +24,7 @@ from ..options import strict
 from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
 from .snapshot import VOCABULARIES, check_config, digest_folder, find_folder, has_any, read_json, weight_files
 
-__all__ = [
-    "HuggingFaceEncoder",
-]
+__all__ = ["HuggingFaceEncoder"]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

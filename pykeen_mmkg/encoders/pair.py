@@ -17,9 +17,7 @@ from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
 from .resolver import encoder_resolver, make_encoder
 from .towers import TextEncoder
 
-__all__ = [
-    "PairEncoder",
-]
+__all__ = ["PairEncoder"]
 
 
 class PairEncoder(VisionLanguageEncoder):

@@ -16,11 +16,7 @@ from .shared_space import BLIP2Encoder, BLIPEncoder, CLIPEncoder, DualEncoder, F
 from .snapshot import SENTENCEPIECE, find_folder, has_any, module_paths, read_json
 from .towers import CLASS_TOKEN_VISION, SEQUENCE_MODELS, TextEncoder, VisionEncoder
 
-__all__ = [
-    "detect",
-    "encoder_resolver",
-    "make_encoder",
-]
+__all__ = ["detect", "encoder_resolver", "make_encoder"]
 
 #: The kinds of encoders by name: clip, siglip, blip, blip2, flava, dual, text, vision; and pair, which joins in its own
 #: module

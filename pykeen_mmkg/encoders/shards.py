@@ -14,9 +14,7 @@ import torch
 from ..errors import FeatureError
 from ..features.store import open_document, save_atomically
 
-__all__ = [
-    "VectorCache",
-]
+__all__ = ["VectorCache"]
 
 logger = logging.getLogger(__name__)
 

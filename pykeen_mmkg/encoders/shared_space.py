@@ -12,14 +12,7 @@ from .encoder import VISUAL
 from .huggingface import HuggingFaceEncoder
 from .snapshot import read_json
 
-__all__ = [
-    "BLIP2Encoder",
-    "BLIPEncoder",
-    "CLIPEncoder",
-    "DualEncoder",
-    "FLAVAEncoder",
-    "SigLIPEncoder",
-]
+__all__ = ["BLIP2Encoder", "BLIPEncoder", "CLIPEncoder", "DualEncoder", "FLAVAEncoder", "SigLIPEncoder"]
 
 
 class CLIPEncoder(HuggingFaceEncoder):

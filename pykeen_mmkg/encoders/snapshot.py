@@ -14,14 +14,7 @@ from typing import Any
 from ..errors import EncoderError
 from ..io import file_digest
 
-__all__ = [
-    "check_config",
-    "digest_folder",
-    "find_folder",
-    "module_paths",
-    "read_json",
-    "weight_files",
-]
+__all__ = ["check_config", "digest_folder", "find_folder", "module_paths", "read_json", "weight_files"]
 
 logger = logging.getLogger(__name__)
 

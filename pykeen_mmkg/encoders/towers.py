@@ -17,10 +17,7 @@ from .huggingface import DTYPES, HuggingFaceEncoder
 from .pooling import POOLINGS, pool
 from .sentence_modules import SentenceModules, read_modules
 
-__all__ = [
-    "TextEncoder",
-    "VisionEncoder",
-]
+__all__ = ["TextEncoder", "VisionEncoder"]
 
 #: Vision models that begin with a class token that is meant to stand for the image
 CLASS_TOKEN_VISION = frozenset({"vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "vit_msn"})

@@ -28,12 +28,7 @@ from ..options import strict
 from .candidates import CandidateSets
 from .evaluator import FULL_RANKING, SIDES, ProtocolEvaluator, read_known
 
-__all__ = [
-    "RelationPoolEvaluator",
-    "StandardEvaluator",
-    "VLKGEAuthorEvaluator",
-    "ZSLCandidatesEvaluator",
-]
+__all__ = ["RelationPoolEvaluator", "StandardEvaluator", "VLKGEAuthorEvaluator", "ZSLCandidatesEvaluator"]
 
 
 def with_swapped(triples: MappedTriples) -> MappedTriples:

@@ -9,10 +9,7 @@ import pandas
 from pykeen.evaluation.rank_based_evaluator import RankBasedMetricResults
 from pykeen.typing import RANK_OPTIMISTIC, RANK_PESSIMISTIC, RANK_REALISTIC, RankType
 
-__all__ = [
-    "ProtocolMetricResults",
-    "RankTable",
-]
+__all__ = ["ProtocolMetricResults", "RankTable"]
 
 
 @dataclass(frozen=True)

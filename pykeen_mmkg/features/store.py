@@ -32,15 +32,7 @@ from safetensors.torch import save_file
 from ..errors import FeatureError
 from ..io import written_whole
 
-__all__ = [
-    "FEATURE_PATH",
-    "TEXTUAL",
-    "VISUAL",
-    "FeatureStore",
-    "find_moved",
-    "first_infinite",
-    "save_atomically",
-]
+__all__ = ["FEATURE_PATH", "TEXTUAL", "VISUAL", "FeatureStore", "find_moved", "first_infinite", "save_atomically"]
 
 #: The modalities of entities and relations that encoders make features of
 TEXTUAL = "textual"

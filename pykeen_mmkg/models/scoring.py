@@ -12,9 +12,7 @@ from ..nn.cached import needed_rows
 from ..nn.imaginary import ResidualRegularizer
 from ..nn.indexed import score_indexed, supports_indexed
 
-__all__ = [
-    "IndexedScoringMixin",
-]
+__all__ = ["IndexedScoringMixin"]
 #: what draws anew for each row
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 

@@ -25,13 +25,7 @@ from pykeen.typing import HintOrType
 
 from ..errors import MultimodalError
 
-__all__ = [
-    "Shape",
-    "entity_shapes",
-    "make_interaction",
-    "relation_shapes",
-    "resolve_dimensions",
-]
+__all__ = ["Shape", "entity_shapes", "make_interaction", "relation_shapes", "resolve_dimensions"]
 
 #: parameters of PyKEEN's interactions that take the dimension of the vectors
 _DIMENSION_PARAMETERS = frozenset({"dim", "embedding_dim", "input_dim", "head_dim", "tail_dim"})

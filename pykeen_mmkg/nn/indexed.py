@@ -19,12 +19,7 @@ from torch.nn.functional import embedding
 from .interaction import QueryInteraction, as_real, fast_interaction
 from .kernels import pair_distance, pair_dot, pair_euclidean
 
-__all__ = [
-    "Queries",
-    "group_by_query",
-    "score_indexed",
-    "supports_indexed",
-]
+__all__ = ["Queries", "group_by_query", "score_indexed", "supports_indexed"]
 
 #: Below this number of triples, looking up the vectors of each is as fast.
 MIN_TRIPLES = 1024

@@ -13,13 +13,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from docdata import parse_docdata
-from pykeen.nn.modules import (
-    ComplExInteraction,
-    DistMultInteraction,
-    Interaction,
-    RotatEInteraction,
-    TransEInteraction,
-)
+from pykeen.nn.modules import ComplExInteraction, DistMultInteraction, Interaction, RotatEInteraction, TransEInteraction
 from pykeen.typing import FloatTensor
 from pykeen.utils import ensure_complex
 from torch.nn.functional import normalize

@@ -18,13 +18,7 @@ from torch.autograd.function import once_differentiable
 from .._compat import cdist_backward
 from ..indexing import row_offsets
 
-__all__ = [
-    "cross_distance",
-    "cross_dot",
-    "pair_distance",
-    "pair_dot",
-    "pair_euclidean",
-]
+__all__ = ["cross_distance", "cross_dot", "pair_distance", "pair_dot", "pair_euclidean"]
 
 #: The matrix form of a squared distance is a difference of squared lengths. Where the distance is below this share of
 #: them, the difference has lost too many digits, and the pair is computed again from the difference of the vectors.

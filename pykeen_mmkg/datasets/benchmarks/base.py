@@ -17,10 +17,7 @@ from ..folder import MultimodalDataset
 from .conversion import PublishedGraph
 from .fetching import fetch, published_sources
 
-__all__ = [
-    "DATA_VARIABLE",
-    "Benchmark",
-]
+__all__ = ["DATA_VARIABLE", "Benchmark"]
 
 logger = logging.getLogger(__name__)
 

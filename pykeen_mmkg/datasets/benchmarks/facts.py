@@ -9,11 +9,7 @@ from tabulate import tabulate
 
 from .base import Benchmark
 
-__all__ = [
-    "BenchmarkFacts",
-    "facts_of",
-    "facts_table",
-]
+__all__ = ["BenchmarkFacts", "facts_of", "facts_table"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,12 +25,7 @@ from ..._version import VERSION
 from ...errors import DataError, DatasetNotFoundError
 from ...io import written_whole
 
-__all__ = [
-    "SOURCES_VARIABLE",
-    "Source",
-    "fetch",
-    "published_sources",
-]
+__all__ = ["SOURCES_VARIABLE", "Source", "fetch", "published_sources"]
 
 logger = logging.getLogger(__name__)
 

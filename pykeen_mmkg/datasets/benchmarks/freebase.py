@@ -23,10 +23,7 @@ from .conversion import (
     tasks_as_triples,
 )
 
-__all__ = [
-    "FB15k237Text",
-    "FB15k237ZS",
-]
+__all__ = ["FB15k237Text", "FB15k237ZS"]
 
 OPENKE = "luisrui/Multimodal-Relation-Extrapolation/OpenKE/benchmarks/FB15K237"
 ZERO_SHOT = "luisrui/Multimodal-Relation-Extrapolation/origin_data/FB15K-237-ZS"

@@ -20,10 +20,7 @@ from . import freebase, wordnet
 from .base import Benchmark
 from .conversion import PublishedGraph, PublishedText, labels_of
 
-__all__ = [
-    "FB15k237Inductive",
-    "WN18RRInductive",
-]
+__all__ = ["FB15k237Inductive", "WN18RRInductive"]
 
 Version = Literal["v1", "v2", "v3", "v4"]
 

@@ -13,11 +13,7 @@ from . import freebase
 from .base import Benchmark
 from .conversion import PublishedGraph, PublishedText, read_columns, read_id_triples, read_ids, words_of
 
-__all__ = [
-    "DB15k",
-    "MKGW",
-    "MKGY",
-]
+__all__ = ["DB15k", "MKGW", "MKGY"]
 
 SPLITS = ("train", "valid", "test")
 

@@ -12,10 +12,7 @@ from ..types import type_candidates
 from .base import Benchmark
 from .conversion import PublishedGraph, labels_of, read_id_triples, read_ids, read_tasks, tasks_as_triples
 
-__all__ = [
-    "NELLZS",
-    "WikiZS",
-]
+__all__ = ["NELLZS", "WikiZS"]
 
 KG_S2S = "chenchens190009/KG-S2S/data/processed/NELL"
 SCHEMA = "China-UK-ZSL/Resources_for_KZSL/ZS_KGC/Ontological_Schema/data_process"

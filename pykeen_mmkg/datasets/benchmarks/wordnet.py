@@ -14,10 +14,7 @@ from ..folder import PathLike
 from .base import Benchmark
 from .conversion import PublishedGraph, PublishedText, labels_of, name_and_description, read_columns, read_moded_triples
 
-__all__ = [
-    "WN9Img",
-    "WN18RRText",
-]
+__all__ = ["WN9Img", "WN18RRText"]
 
 TRIPLES = "yao8839836/kg-bert/data/WN18RR"
 #: the gloss of every synset of WN18RR, and the words of each of its relations
