@@ -246,8 +246,7 @@ class FastRotatEInteraction(QueryInteraction, RotatEInteraction):
     def prepare_entity(self, x: FloatTensor) -> FloatTensor:  # noqa: D102
         return next(iter(ensure_complex(x)))
 
-    def prepare_relation(self, x: FloatTensor) -> FloatTensor:  # noqa: D102
-        return next(iter(ensure_complex(x)))
+    prepare_relation = prepare_entity
 
     def tail_query(self, h: FloatTensor, r: FloatTensor) -> FloatTensor:  # noqa: D102
         return h * r
@@ -290,8 +289,7 @@ class VLTransEInteraction(FastTransEInteraction):
     def prepare_entity(self, x: FloatTensor) -> FloatTensor:  # noqa: D102
         return normalize(x, dim=-1)
 
-    def prepare_relation(self, x: FloatTensor) -> FloatTensor:  # noqa: D102
-        return normalize(x, dim=-1)
+    prepare_relation = prepare_entity
 
 
 @parse_docdata

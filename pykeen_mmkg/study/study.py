@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from ..datasets.loading import dataset_digest
 from ..evaluation.description import versions
 from ..evaluation.results import ProtocolMetricResults
-from ..evaluation.significance import holm, paired_test
+from ..evaluation.significance import PairedTest, holm, paired_test
 from ..io import write_json, write_text, written_whole
 from .cells import dataset_of, execute
 from .configuration import DATA_KEYS, Cell, Configuration, StudyError
@@ -103,10 +103,10 @@ class Study(Configuration):
                     values = numpy.array([run["results"][protocol.name]["metrics"][key] for run in runs], dtype=float)
                     record[metric] = values.mean()
                     record[f"{metric} std"] = values.std(ddof=1) if len(values) > 1 else float("nan")
-                test = None if row == self.reference else paired_test(_reciprocal(runs, protocol.name), reference)
-                for name in ("difference", "low", "high"):
-                    record[name] = float("nan") if test is None else getattr(test, name)
-                record["p"] = float("nan") if test is None else test.p_value
+                test = PairedTest(*[float("nan")] * 4)
+                if row != self.reference:
+                    test = paired_test(_reciprocal(runs, protocol.name), reference)
+                record |= {"difference": test.difference, "low": test.low, "high": test.high, "p": test.p_value}
                 block.append(record)
             tested = [record for record in block if record["row"] != self.reference]
             for record, p_value in zip(tested, holm([record["p"] for record in tested]), strict=True):
@@ -124,27 +124,17 @@ class Study(Configuration):
             for record in part.to_dict(orient="records"):
                 cells = {"": record["row"], "runs": record["runs"]}
                 for metric in self.metrics:
-                    std = record[f"{metric} std"]
-                    cells[metric.upper() if metric == "mrr" else metric] = f"{record[metric]:.3f}" + (
-                        "" if numpy.isnan(std) else f" ± {std:.3f}"
-                    )
-                cells["Δ MRR [95 %]"] = (
-                    "reference"
-                    if numpy.isnan(record["difference"])
-                    else f"{record['difference']:+.3f} [{record['low']:+.3f}, {record['high']:+.3f}]"
-                )
-                cells["p (Holm)"] = "" if numpy.isnan(record["p"]) else _p_text(record["p"])
+                    deviation = "" if numpy.isnan(record[f"{metric} std"]) else f" ± {record[f'{metric} std']:.3f}"
+                    cells[_title(metric)] = f"{record[metric]:.3f}{deviation}"
+                cells |= {"Δ MRR [95 %]": "reference", "p (Holm)": ""}
+                if record["row"] != self.reference:
+                    cells["Δ MRR [95 %]"] = "{difference:+.3f} [{low:+.3f}, {high:+.3f}]".format(**record)
+                    cells["p (Holm)"] = _p_text(record["p"])
                 rows.append(cells)
-            title = f"Protocol `{protocol.protocol}`"
-            if protocol.name != protocol.protocol:
-                title += f", {protocol.name}"
+            name = "" if protocol.name == protocol.protocol else f", {protocol.name}"
             split = "" if protocol.split == "testing" else f", split `{protocol.split}`"
-            parts += [
-                f"## {title}{split}",
-                "",
-                pandas.DataFrame(rows).to_markdown(index=False, disable_numparse=True),
-                "",
-            ]
+            table_text = pandas.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+            parts += [f"## Protocol `{protocol.protocol}`{name}{split}", "", table_text, ""]
         parts += [
             "Mean ± sample deviation over seeds. Δ MRR: difference to the reference row, with the bootstrap interval "
             "over test triples; p: Wilcoxon signed-rank test over the reciprocal ranks of the same triples (averaged "
@@ -201,11 +191,15 @@ class Study(Configuration):
             part = table[table["protocol"] == protocol.name][::-1]
             colours = ["tab:gray" if row in self.baselines else "tab:blue" for row in part["row"]]
             axis.barh(part["row"], part[metric], xerr=part[f"{metric} std"].fillna(0), color=colours)
-            axis.set(title=protocol.name, xlabel=metric.upper() if metric == "mrr" else metric)
+            axis.set(title=protocol.name, xlabel=_title(metric))
         figure.tight_layout()
         with written_whole(path) as temporary:
             figure.savefig(temporary, dpi=150, format=Path(path).suffix[1:] or "png")
         pyplot.close(figure)
+
+
+def _title(metric: str) -> str:
+    return metric.upper() if metric == "mrr" else metric
 
 
 def _p_text(p_value: float) -> str:

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from class_resolver import OptionalKwargs
 from docdata import parse_docdata
-from pykeen.losses import Loss, MarginRankingLoss
 from pykeen.nn.modules import Interaction
 from pykeen.nn.representation import Representation, TransformedRepresentation
 from pykeen.triples import CoreTriplesFactory
@@ -55,10 +54,6 @@ class MRE(PairScoredModel):
         contrastive=dict(type=float, low=0.0, high=1.0),
         pivot=dict(type=float, low=0.5, high=8.0),
     )
-    #: The default loss function class
-    loss_default: ClassVar[type[Loss]] = MarginRankingLoss
-    #: The default parameters for the default loss function class
-    loss_default_kwargs: ClassVar[Mapping[str, Any]] = dict(margin=3.0, reduction="mean")
 
     @strict(embedding_dim=1, contrastive=0, pivot=0)
     def __init__(

@@ -43,6 +43,11 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
     epochs of their own (:class:`~pykeen_mmkg.training.twophase.TwoPhaseTrainingLoop`).
     """
 
+    #: The default loss function class
+    loss_default: ClassVar[type[Loss]] = MarginRankingLoss
+    #: The default parameters for the default loss function class
+    loss_default_kwargs: ClassVar[Mapping[str, Any]] = dict(margin=3.0, reduction="mean")
+
     seen: BoolTensor
 
     @strict()
@@ -179,10 +184,6 @@ class ZSGAN(PairScoredModel):
         embedding_dim=dict(type=int, low=50, high=250, q=50),
         pivot=dict(type=float, low=0.5, high=8.0),
     )
-    #: The default loss function class
-    loss_default: ClassVar[type[Loss]] = MarginRankingLoss
-    #: The default parameters for the default loss function class
-    loss_default_kwargs: ClassVar[Mapping[str, Any]] = dict(margin=3.0, reduction="mean")
 
     @strict(embedding_dim=1, pivot=0)
     def __init__(
