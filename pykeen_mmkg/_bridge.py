@@ -14,8 +14,9 @@ two get along, since a class that is already registered is left alone.
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.abc import MetaPathFinder
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -47,6 +48,9 @@ GROUPS: dict[str, tuple[str, str, str]] = {
 }
 
 _BASES = {base: group for _, base, group in GROUPS.values()}
+
+#: modules of this package that do without PyKEEN, whose import takes seconds: the command line's help is made of these
+LIGHT = frozenset(f"pykeen_mmkg.{name}" for name in ("__main__", "_entry", "_version", "cli", "errors"))
 
 #: (resolver, entry point) pairs whose class could not be loaded while PyKEEN was half initialised
 _pending: list[tuple[ClassResolver[Any], EntryPoint]] = []
@@ -104,6 +108,24 @@ def _wrap(original: Callable[..., ClassResolver[Any]]) -> Callable[..., ClassRes
     return from_subclasses
 
 
+class _PyKEENFirst(MetaPathFinder):
+    """Imports PyKEEN whole before the first of our modules that builds on it, and finds nothing itself.
+
+    If the plugin is imported first, its modules then find PyKEEN ready, and no resolver asks for one of them that is
+    half initialised.
+    """
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> None:
+        if not fullname.startswith("pykeen_mmkg.") or fullname in LIGHT:
+            return
+        sys.meta_path.remove(self)
+        if not _initializing():
+            import_module("pykeen.training")
+            import_module("pykeen.models")
+            import_module("pykeen.evaluation")
+            _retry()
+
+
 def install() -> None:
     """Attach our entry-point groups to the resolvers of PyKEEN, those that exist and those to come; idempotent."""
     global _installed
@@ -114,10 +136,6 @@ def install() -> None:
             resolver = getattr(sys.modules.get(name), attribute, None)
             if isinstance(resolver, ClassResolver):
                 _attach(resolver, resolver.base)
-    # If the plugin itself is imported first, PyKEEN comes whole before any of our submodules: they then find it ready,
-    # and no resolver asks for a submodule of ours that is half initialised.
-    if not _initializing():
-        import_module("pykeen.training")
-        import_module("pykeen.models")
-        import_module("pykeen.evaluation")
-        _retry()
+        if not _initializing():
+            sys.meta_path.insert(0, _PyKEENFirst())
+    _retry()

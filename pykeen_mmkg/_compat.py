@@ -24,6 +24,7 @@ __all__ = [
     "inductive_entities",
     "iter_ranks",
     "pipeline_without_loss",
+    "state_metadata",
     "tensor_version",
 ]
 
@@ -40,6 +41,7 @@ HOOKS: Mapping[tuple[str, str], Sequence[str]] = {
     ("pykeen.models.base", "Model"): ["_get_entity_len"],
     ("pykeen.nn.representation", "Representation"): ["_plain_forward"],
     ("pykeen.training", "SLCWATrainingLoop"): ["_train_epoch", "_process_batch"],
+    ("pykeen.training", "TrainingLoop"): ["_load_state"],
     ("torch.nn", "Module"): ["_apply", "_load_from_state_dict"],
 }
 
@@ -89,6 +91,12 @@ def pipeline_without_loss() -> OptionalKwargs:
 def inductive_entities(model: Any, mode: Any) -> Any:
     """Return the entity representations of a mode. PyKEEN 1.11.1 and main. Delete once there is a public way."""
     return model._get_entity_representations_from_inductive_mode(mode=mode)
+
+
+def state_metadata(state: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the metadata of a state dict, which torch saves with it; None for a mapping by hand. torch 2.6 to 2.13."""
+    metadata: Mapping[str, dict[str, Any]] | None = getattr(state, "_metadata", None)
+    return None if metadata is None else metadata.get("")
 
 
 def tensor_version(tensor: torch.Tensor) -> int:

@@ -1,6 +1,6 @@
-"""The command line: ``pykeen-mmkg demo | encode | predict | evaluate | audit | datasets | study``.
+"""Commands: ``pykeen-mmkg new | split | encode | train | predict | evaluate | audit | datasets | study | demo``.
 
-Training is PyKEEN's: ``pykeen train vlkge``, ``pykeen experiments run``, ``pykeen optimize``.
+PyKEEN's own commands know our names as well: ``pykeen train vlkge``, ``pykeen experiments run``, ``pykeen optimize``.
 """
 
 import json
@@ -18,17 +18,20 @@ __all__ = ["main"]
 
 
 class _Group(click.Group):
-    """A group whose commands turn bad input into one line on stderr, with exit status 2."""
+    """A group whose commands turn bad input into one line on stderr, with exit status 2, and Ctrl-C into 130."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except MultimodalError as error:
+        except (MultimodalError, OSError) as error:
             click.secho(f"Error: {error}", fg="red", err=True)
             sys.exit(2)
+        except KeyboardInterrupt:
+            click.secho("Stopped.", err=True)
+            sys.exit(130)
 
 
-@click.group(cls=_Group)
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION)
 def main() -> None:
     """Multimodal knowledge graphs for PyKEEN."""
@@ -73,6 +76,39 @@ def demo(epochs: int | None, output: pathlib.Path | None, encoder: str | None, s
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=pathlib.Path))
+def new(folder: pathlib.Path) -> None:
+    """Write a small graph with texts and pictures to FOLDER, to begin one's own with."""
+    from .datasets.example import write_example
+
+    write_example(folder)
+    click.echo(f"written to {folder}; try: pykeen-mmkg audit {folder}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=pathlib.Path))
+@click.option("--output", type=click.Path(path_type=pathlib.Path), required=True, help="The new folder.")
+@click.option(
+    "--kind", default="random", show_default=True, help="random, leak-aware, unseen-entities, unseen-relations."
+)
+@click.option("--ratios", type=float, nargs=3, default=(0.8, 0.1, 0.1), show_default=True, help="Shares of the splits.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def split(folder: pathlib.Path, output: pathlib.Path, kind: str, ratios: tuple[float, float, float], seed: int) -> None:
+    """Split the triples of a dataset's FOLDER anew, and write it whole to another one.
+
+    The three shares are those of training, validation and testing: of the triples, or, of a kind with unseen items, of
+    the entities or relations. "leak-aware" keeps all triples of two entities, inverses and duplicates, together.
+    """
+    from .datasets import MultimodalDataset, write_dataset
+
+    made = MultimodalDataset(folder, split={"kind": kind, "ratios": list(ratios), "seed": seed})
+    write_dataset(made, output)
+    for name, factory in made.factories.items():
+        click.echo(f"{name}: {factory.num_triples} triples")
+    click.echo(f"written to {output}; try: pykeen-mmkg audit {output}")
+
+
+@main.command()
 @_dataset_options
 @click.option("--encoder", default=None, help="Name on the hub, or local folder.")
 @click.option("--encoder-kwargs", callback=_json, help="Keyword arguments of the encoder, as a JSON object.")
@@ -114,6 +150,68 @@ def encode(
 
 
 @main.command()
+@click.option("--dataset", help="Name of a dataset, or folder.")
+@click.option("--dataset-kwargs", callback=_json, help="Keyword arguments of the dataset, as a JSON object.")
+@click.option("--model", help="Name of a model, such as latefusion or vlkge.")
+@click.option("--epochs", type=click.IntRange(min=0), help="Training epochs, by default PyKEEN's.")
+@click.option("--encoder", help="What encodes texts and images: name on the hub, or local folder.")
+@click.option("--seed", type=click.IntRange(min=0), default=None, help="The random seed.  [default: 0]")
+@click.option("--protocol", default="standard", show_default=True, help="The name of a protocol.")
+@click.option("--config", type=click.Path(path_type=pathlib.Path), help="JSON file of all else; the options here win.")
+@click.option("--output", type=click.Path(path_type=pathlib.Path), required=True, help="The folder of the run.")
+@click.option(
+    "--features",
+    type=click.Choice(["copy", "needed rows", "link"]),
+    default="copy",
+    show_default=True,
+    help="What becomes of the feature files that the model reads.",
+)
+@click.option("--license", help="The licence under which the run is shared, for its model card.")
+def train(
+    dataset: str | None,
+    dataset_kwargs: dict[str, Any],
+    model: str | None,
+    epochs: int | None,
+    encoder: str | None,
+    seed: int | None,
+    protocol: str,
+    config: pathlib.Path | None,
+    output: pathlib.Path,
+    features: Any,
+    license: str | None,
+) -> None:
+    """Train a model in PyKEEN's pipeline, evaluate it, and save it as a run that can be moved and shared.
+
+    CONFIG holds arguments of pykeen.pipeline.pipeline, such as {"model_kwargs": {"embedding_dim": 64}}.
+    """
+    from .runs import save_run
+    from .runs.training_run import read_arguments, train_run
+
+    if output.exists() and not output.is_dir():
+        raise MultimodalError(f"{output} is a file; name a folder for the run.")
+    given = {"dataset": dataset, "model": model, "epochs": epochs, "random_seed": seed}
+    arguments: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if config is not None:
+        arguments = read_arguments(config, **given)
+    named: dict[str, Any] = {name: arguments.pop(name, None) for name in ("dataset", "model")}
+    for name, value in named.items():
+        if value is None:
+            raise click.UsageError(f"Name the {name}: --{name}, or in the file of --config.")
+    own_kwargs = arguments.pop("dataset_kwargs", None)
+    if dataset is None:
+        dataset_kwargs = dataset_kwargs or own_kwargs or {}
+    if encoder is not None:
+        arguments["model_kwargs"] = {**(arguments.get("model_kwargs") or {}), "encoder": encoder}
+    arguments.setdefault("random_seed", 0)
+    result = train_run(**named, arguments=arguments, dataset_kwargs=dataset_kwargs, protocol=protocol)
+    run = save_run(result, output, features=features, license=license)
+    click.echo(f"protocol {run.document['protocol']}, split testing")
+    for metric in ("mrr", "hits@1", "hits@3", "hits@10"):
+        click.echo(f"  {metric:8s} {result.metric_results.get_metric(metric):.4f}")
+    click.echo(f"saved to {output}; try: pykeen-mmkg predict {output} --head ... --relation ...")
+
+
+@main.command()
 @click.argument("directory", type=click.Path(path_type=pathlib.Path))
 @click.option("--head", help="Label or name of the head; leave open the slot to predict.")
 @click.option("--relation", help="Label or name of the relation.")
@@ -121,8 +219,11 @@ def encode(
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="How many answers.")
 @click.option("--dataset", help="The dataset, for a run that was saved without training triples (experiments run).")
 @click.option("--dataset-kwargs", callback=_json, help="Keyword arguments of the dataset, as a JSON object.")
-@click.option("--known", multiple=True, help="TSV of further true triples to leave out; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--known", multiple=True, help="File of further true triples to leave out; repeatable.")
+@click.option("--mark-known", is_flag=True, help="Show what is known already, and mark it, rather than leave it out.")
+@click.option("--queries", help="File of queries: head, relation, tail a row, the open one empty or '?'.")
+@click.option("--explain", is_flag=True, help="What each scorer adds to the score of an answer (late fusion).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: an answer, or of --queries a query.")
 def predict(
     directory: pathlib.Path,
     head: str | None,
@@ -132,28 +233,43 @@ def predict(
     dataset: str | None,
     dataset_kwargs: dict[str, Any],
     known: tuple[str, ...],
+    mark_known: bool,
+    queries: str | None,
+    explain: bool,
     as_json: bool,
 ) -> None:
-    """Answer a query with the model saved in DIRECTORY.
+    """Answer a query, or a file of them, with the model saved in DIRECTORY.
 
     Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
     """
-    from pykeen.triples import TriplesFactory
-
-    from .predict import predict as rank
+    from .datasets.files import map_triples, read_triples
+    from .predict import Predictor, read_queries
     from .runs import open_run
 
+    one = {"head": head, "relation": relation, "tail": tail}
+    if queries is not None and any(one.values()):
+        raise click.UsageError("Give either --queries, or two of --head, --relation and --tail.")
+    asked = [one] if queries is None else read_queries(queries)
     model, factory = open_run(directory, None if dataset is None else _dataset(dataset, dataset_kwargs).training)
-    others = [
-        TriplesFactory.from_path(path, entity_to_id=factory.entity_to_id, relation_to_id=factory.relation_to_id)
-        for path in known
-    ]
-    df = rank(model, factory, head=head, relation=relation, tail=tail, k=k, known=others)
-    if as_json:
-        for row in df.to_dict(orient="records"):
-            click.echo(json.dumps(row, ensure_ascii=False))
-    else:
-        click.echo(df.to_string(index=False))
+    others = []
+    for path in known:
+        triples, foreign = map_triples(read_triples(pathlib.Path(path)), factory.entity_to_id, factory.relation_to_id)
+        if foreign:
+            click.secho(
+                f"{path}: {foreign} triples have a label that the graph lacks; they leave out nothing", err=True
+            )
+        others.append(triples)
+    predictor = Predictor(model, factory, others)
+    for query, df in zip(asked, predictor.predict(asked, k=k, known="mark" if mark_known else "drop"), strict=True):
+        if explain:
+            df = predictor.explain(query, df)
+        if queries is not None:
+            click.echo(json.dumps({**query, "answers": df.to_dict(orient="records")}, ensure_ascii=False))
+        elif as_json:
+            for row in df.to_dict(orient="records"):
+                click.echo(json.dumps(row, ensure_ascii=False))
+        else:
+            click.echo(df.to_string(index=False))
 
 
 @main.command()

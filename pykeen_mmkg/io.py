@@ -6,13 +6,16 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy
 
-__all__ = ["file_digest", "write_json", "write_text", "written_whole"]
+from .errors import DataError
+
+__all__ = ["file_digest", "folder_written_whole", "link_or_copy", "write_json", "write_text", "written_whole"]
 
 
 @contextlib.contextmanager
@@ -39,6 +42,38 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def folder_written_whole(folder: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Give a temporary folder beside a folder, of the same depth, and put it in its place once it is written.
+
+    :param folder: the folder to write, new or empty
+    :yields: the folder to write to; if the block raises, nothing of it stays
+    :raises DataError: if the folder holds files
+    """
+    folder = pathlib.Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} is not empty; write to a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = folder.absolute().with_name(f".{folder.absolute().name}.{uuid.uuid4().hex[:8]}")
+    made.mkdir()
+    try:
+        yield made
+        made.replace(folder)
+    except BaseException:
+        shutil.rmtree(made)
+        raise
+
+
+def link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Give a file a second name, or, on another file system, copy it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        with written_whole(target) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -1,26 +1,37 @@
 """Ranked predictions with names: the tails, heads or relations that complete a query.
 
-A thin layer over :func:`pykeen.predict.predict_target`: it accepts the name of an entity in place of its label, leaves
-out what is known already, and adds the names to the answer.
+As :func:`pykeen.predict.predict_target`, but for batches, and with the names of entities in place of labels, in queries
+and answers; what is known already is left out or marked.
 """
 
 import dataclasses
 import difflib
 import pathlib
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Literal, get_args
 
 import pandas
+import torch
 from pykeen.models.base import Model
-from pykeen.predict import predict_target
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
+from pykeen.typing import (
+    LABEL_HEAD,
+    LABEL_RELATION,
+    LABEL_TAIL,
+    BoolTensor,
+    FloatTensor,
+    LongTensor,
+    MappedTriples,
+)
 
+from .datasets.delimited import read_rows
 from .datasets.labels import Kind
 from .datasets.metadata import GraphMetadata
 from .errors import DataError
-from .indexing import irreflexive_relations
+from .indexing import TargetIndex, irreflexive_relations
 
-__all__ = ["names_of", "predict", "resolve"]
+__all__ = ["Predictor", "names_of", "predict", "read_queries", "resolve"]
 
 
 def names_of(triples_factory: CoreTriplesFactory, kind: Kind = "entity") -> dict[str, str]:
@@ -66,6 +77,197 @@ def resolve(query: str, label_to_id: Mapping[str, int], names: Mapping[str, str]
     raise DataError(f"No {kind} is called {query!r}" + (f"; near it are {near}." if near else "."))
 
 
+#: what happens to answers that are known already
+Known = Literal["drop", "mark", "keep"]
+
+#: the target of a query -> the columns of what is given and of what is asked for, in (head, relation, tail)
+COLUMNS: dict[str, tuple[int, int, int]] = {LABEL_HEAD: (2, 1, 0), LABEL_RELATION: (0, 2, 1), LABEL_TAIL: (0, 1, 2)}
+SLOTS = (LABEL_HEAD, LABEL_RELATION, LABEL_TAIL)
+
+Query = Mapping[str, str | None]
+
+
+def read_queries(path: str | pathlib.Path) -> list[Query]:
+    """Read queries from a file: head, relation and tail a row, the open slot empty or ``?``.
+
+    :param path: a file of rows, see :mod:`~pykeen_mmkg.datasets.delimited`; a first row ``head relation tail`` is a
+        header
+    :returns: the queries
+    :raises DataError: if the file cannot be read, or a row has not three columns of which one is open
+    """
+    rows = read_rows(pathlib.Path(path))
+    if tuple(cell.strip().lower() for cell in rows[0][1]) == SLOTS:
+        rows = rows[1:]
+    queries: list[Query] = []
+    for number, cells in rows:
+        # editors cut what is empty at the end of a line
+        given = [None if cell.strip() in ("", "?") else cell.strip() for cell in [*cells, ""][:3]]
+        if len(cells) not in (2, 3) or given.count(None) != 1:
+            raise DataError(
+                f"{path}, line {number}: expected head, relation and tail, one of them empty or '?', "
+                f"found {' | '.join(cells)[:200]!r}"
+            )
+        queries.append(dict(zip(SLOTS, given, strict=True)))
+    return queries
+
+
+class Predictor:
+    """Answers queries with one open slot, one or many at a time.
+
+    Names and known triples are read once, when it is made.
+    """
+
+    def __init__(
+        self, model: Model, triples_factory: TriplesFactory, known: Iterable[CoreTriplesFactory | MappedTriples] = ()
+    ) -> None:
+        """Initialize the predictor.
+
+        :param model: a trained model
+        :param triples_factory: the factory that it was trained on (for the labels, and the first known triples)
+        :param known: further factories, or triples of ids, that are known besides the training triples
+        """
+        self.model = model
+        training = triples_factory.mapped_triples
+        others = [part.mapped_triples if isinstance(part, CoreTriplesFactory) else part for part in known]
+        #: shape (n, 3), on the device of the model
+        self.known = torch.cat([training, *others]).to(model.device)
+        self.irreflexive = irreflexive_relations(training, triples_factory.real_num_relations).to(model.device)
+        self.ids: dict[Kind, dict[str, int]] = {
+            "entity": dict(triples_factory.entity_to_id),
+            "relation": dict(triples_factory.relation_to_id),
+        }
+        # relations that were added to the model after training
+        described = getattr(model, "described", None)
+        named: Sequence[Any] = getattr(model, "relation_labels", None) or getattr(described, "labels", None) or ()
+        for index in range(triples_factory.real_num_relations, len(named)):
+            self.ids["relation"].setdefault(str(named[index]), index)
+        self.labels = {kind: {index: label for label, index in ids.items()} for kind, ids in self.ids.items()}
+        self.names = {kind: names_of(triples_factory, kind) for kind in self.ids}
+        self._indices: dict[str, TargetIndex] = {}
+
+    def resolve(self, query: Query) -> tuple[str, list[int]]:
+        """Return the slot that a query leaves open, and the ids of the others in the order of :data:`COLUMNS`.
+
+        :param query: head, relation and tail, by label or name; the open one is None or missing
+        :returns: the target, and two ids
+        :raises DataError: if not exactly one slot is open, or a name is unknown or ambiguous
+        """
+        given = {slot: query.get(slot) for slot in SLOTS}
+        missing = [slot for slot, value in given.items() if value is None]
+        if len(missing) != 1 or set(query) - set(SLOTS):
+            raise DataError(f"Leave exactly one of head, relation and tail open; given are {dict(query)}.")
+        ids = []
+        for column in COLUMNS[missing[0]][:2]:
+            kind: Kind = "relation" if SLOTS[column] == LABEL_RELATION else "entity"
+            label = resolve(str(given[SLOTS[column]]), self.ids[kind], self.names[kind], kind)
+            ids.append(self.ids[kind][label])
+        return missing[0], ids
+
+    def _index(self, target: str) -> TargetIndex:
+        """Return the known answers; where relations are asked for, the tail takes the place of the relation."""
+        if target not in self._indices:
+            self._indices[target] = TargetIndex.from_triples(self.known[:, list(COLUMNS[target])], LABEL_TAIL)
+        return self._indices[target]
+
+    @torch.inference_mode()
+    def _scores(self, target: str, given: LongTensor) -> tuple[FloatTensor, BoolTensor]:
+        """Score all candidates of a batch of queries.
+
+        :param target: the open slot
+        :param given: shape: ``(b, 2)``; the ids of the others
+        :returns: the scores, minus infinity for what cannot be an answer, and which candidates are known to be
+            answers; shape: ``(b, n)`` both
+        """
+        first, second = given.unbind(dim=-1)
+        if target == LABEL_TAIL:
+            scores = self.model.predict_t(given)
+        elif target == LABEL_HEAD:
+            scores = self.model.predict_h(given.flip(-1))
+        else:
+            # PyKEEN scores the artificial inverse relations as well, each after its own
+            scores = self.model.predict_r(given)[:, :: 2 if self.model.use_inverse_triples else 1]
+        known = torch.zeros_like(scores, dtype=torch.bool)
+        known[self._index(target).rows(first, second)] = True
+        scores = scores.float().clone()
+        if target != LABEL_RELATION:
+            # nothing is its own hypernym: what no training triple of the relation does, no answer does
+            inside = second < len(self.irreflexive)
+            own = torch.where(inside, self.irreflexive[torch.where(inside, second, 0)], self.irreflexive.all())
+            row = own.nonzero()[:, 0]
+            scores[row, first[row]] = -torch.inf
+        return scores, known
+
+    def predict(
+        self, queries: Iterable[Query], k: int | None = 10, known: Known = "drop", batch_size: int = 256
+    ) -> Iterator[pandas.DataFrame]:
+        """Answer queries, in their order.
+
+        :param queries: the queries, see :meth:`resolve`
+        :param k: how many answers each, or None for all
+        :param known: what happens to answers that are known already: "drop" leaves them out, "mark" tells them by a
+            column ``known``, "keep" does nothing
+        :param batch_size: how many queries are scored at a time
+        :returns: a data frame for each query, with the columns ``rank``, ``label``, ``name`` and ``score``, best first.
+            An entity is no answer to its own query, unless a training triple of the relation relates an entity to
+            itself
+        :raises DataError: if an option is unknown, or see :meth:`resolve`
+        """
+        if known not in get_args(Known):
+            raise DataError(f"known={known!r} must be one of {get_args(Known)}.")
+        if batch_size < 1 or (k is not None and k < 1):
+            raise DataError(f"k={k} and batch_size={batch_size} must be at least 1.")
+        rest = iter(queries)
+        while batch := [self.resolve(query) for query in islice(rest, batch_size)]:
+            answers: dict[int, pandas.DataFrame] = {}
+            for target in dict.fromkeys(target for target, _ in batch):
+                places = [i for i, (other, _) in enumerate(batch) if other == target]
+                given = torch.tensor([batch[i][1] for i in places], device=self.model.device)
+                scores, is_known = self._scores(target, given)
+                if known == "drop":
+                    scores = scores.masked_fill(is_known, -torch.inf)
+                for i, row, flags in zip(places, scores.cpu(), is_known.cpu(), strict=True):
+                    kind: Kind = "relation" if target == LABEL_RELATION else "entity"
+                    ids = self._best(row, k)
+                    answers[i] = self._frame(kind, ids, row)
+                    if known == "mark":
+                        answers[i]["known"] = flags[ids].tolist()
+            yield from (answers[i] for i in range(len(batch)))
+
+    def explain(self, query: Query, answers: pandas.DataFrame) -> pandas.DataFrame:
+        """Add to the answers of a query what each scorer adds to their scores, a column each.
+
+        :param query: the query
+        :param answers: its answers, as :meth:`predict` gives them
+        :returns: the answers, with further columns; those of scorers whose weight is zero are left out
+        :raises DataError: if the model does not join scorers, or relations are asked for
+        """
+        target, (entity, relation) = self.resolve(query)
+        if not hasattr(self.model, "explain") or target == LABEL_RELATION:
+            raise DataError("Only late fusion (model='latefusion') can explain its answers, and of entities only.")
+        own, named = self.labels["entity"][entity], self.labels["relation"][relation]
+        shares = []
+        for label in answers["label"]:
+            head, tail = (own, label) if target == LABEL_TAIL else (label, own)
+            table = self.model.explain(head, named, tail, target=target)  # type: ignore[operator]
+            shares.append(table.loc[table["weight"] != 0, "share"].to_dict())
+        return pandas.concat([answers, pandas.DataFrame(shares, index=answers.index)], axis=1)
+
+    @staticmethod
+    def _best(scores: FloatTensor, k: int | None) -> LongTensor:
+        """Return the ids of the best candidates; among equal scores, lower ids come first."""
+        ids = scores.isfinite().nonzero()[:, 0]
+        if k is not None and len(ids) > k:
+            ids = (scores >= scores.topk(k).values[-1]).nonzero()[:, 0]
+        return ids[scores[ids].argsort(descending=True, stable=True)][:k]
+
+    def _frame(self, kind: Kind, ids: LongTensor, scores: FloatTensor) -> pandas.DataFrame:
+        labels = [self.labels[kind][index] for index in ids.tolist()]
+        names = [self.names[kind].get(label, "") for label in labels]
+        return pandas.DataFrame(
+            {"rank": range(1, len(ids) + 1), "label": labels, "name": names, "score": scores[ids].tolist()}
+        )
+
+
 def predict(
     model: Model,
     triples_factory: TriplesFactory,
@@ -76,7 +278,7 @@ def predict(
     k: int | None = 10,
     known: Iterable[CoreTriplesFactory] = (),
 ) -> pandas.DataFrame:
-    """Return the best answers to a query with one open slot.
+    """Return the best answers to a query with one open slot; for many queries, make one :class:`Predictor`.
 
     :param model: a trained model
     :param triples_factory: the factory that it was trained on (for the labels, and the first known triples)
@@ -85,39 +287,8 @@ def predict(
     :param tail: the tail, by label or name, or None to predict it
     :param k: how many answers, or None for all
     :param known: further factories whose triples are left out of the answer, besides the training triples
-    :returns: a data frame with the columns ``rank``, ``label``, ``name``, ``score``, best first. An entity is
-        no answer to its own query, unless a training triple of the relation relates an entity to itself
+    :returns: a data frame, see :meth:`Predictor.predict`
     :raises DataError: if not exactly one slot is open, or a name is unknown or ambiguous
     """
-    given: dict[str, Any] = dict(head=head, relation=relation, tail=tail)
-    if sum(value is None for value in given.values()) != 1:
-        raise DataError(f"Leave exactly one of head, relation and tail open; given are {given}.")
-    names = {"entity": names_of(triples_factory), "relation": names_of(triples_factory, "relation")}
-    for slot, value in given.items():
-        if value is not None:
-            kind = "relation" if slot == "relation" else "entity"
-            labels = triples_factory.relation_to_id if kind == "relation" else triples_factory.entity_to_id
-            given[slot] = resolve(value, labels, names[kind], kind)
-    (target,) = (slot for slot, value in given.items() if value is None)
-    predictions = predict_target(model=model, triples_factory=triples_factory, **given)
-    predictions = predictions.filter_triples(
-        triples_factory.mapped_triples, *(factory.mapped_triples for factory in known)
-    )
-    df = predictions.df
-    if target != "relation":
-        # nothing is its own hypernym: what no training triple of the relation does, no answer does
-        irreflexive = irreflexive_relations(triples_factory.mapped_triples, triples_factory.real_num_relations)
-        if irreflexive[triples_factory.relation_to_id[given["relation"]]]:
-            df = df[df[f"{target}_label"] != given["head" if target == "tail" else "tail"]]
-    df = df.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
-    df = df if k is None else df.head(k)
-    labels = df[f"{target}_label"]
-    target_names = names["relation" if target == "relation" else "entity"]
-    return pandas.DataFrame(
-        {
-            "rank": range(1, len(df) + 1),
-            "label": labels,
-            "name": [target_names.get(label, "") for label in labels],
-            "score": df["score"],
-        }
-    )
+    query = dict(head=head, relation=relation, tail=tail)
+    return next(Predictor(model, triples_factory, known).predict([query], k=k))

@@ -113,6 +113,14 @@ def test_first_import(first: str, probes: dict[str, dict]) -> None:
     assert not result["transformers"], "every user of PyKEEN would pay for the import of transformers"
 
 
+def test_help_is_light() -> None:
+    """The command line's help does without PyKEEN and torch; what is imported after it is whole."""
+    code = "import sys, pykeen_mmkg.cli; assert not {'torch', 'pykeen', 'pandas'} & set(sys.modules), 'heavy'"
+    code += "; from pykeen_mmkg.datasets import MultimodalDataset; import pykeen.models; "
+    code += "assert 'vlkge' in pykeen.models.model_resolver.lookup_dict"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_install_is_idempotent() -> None:
     """A second installation changes nothing."""
     from pykeen.models import model_resolver

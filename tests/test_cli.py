@@ -2,12 +2,16 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
+from pykeen_mmkg._version import VERSION
 from pykeen_mmkg.cli import main
+from pykeen_mmkg.datasets import SPLIT_KINDS, MultimodalDataset, SplitRule
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,57 @@ def test_evaluate_other_graph(run) -> None:
     assert "another graph" in _invoke("evaluate", run, "nations", code=2)
 
 
+@pytest.mark.parametrize("features", ["copy", "needed rows", "link"])
+def test_train(features: str, folder, stores, tmp_path) -> None:
+    """What is trained is a run that `predict` and `evaluate` open; options win over the file."""
+    named = {"features": {key: stores[key] for key in ("visual", "textual")}}
+    config = {
+        "model": "distmult",
+        "model_kwargs": {"embedding_dim": 4, "sources": named},
+        "training_kwargs": {"num_epochs": 50, "batch_size": 16, "use_tqdm": False},
+    }
+    (tmp_path / "c.json").write_text(json.dumps(config))
+    text = _invoke("train", "--dataset", folder, "--model", "vlkge", "--epochs", 1, "--seed", 5, "--features", features,
+                   "--config", tmp_path / "c.json", "--output", tmp_path / "run", "--license", "mit")  # fmt: skip
+    assert "protocol standard" in text and f"saved to {tmp_path / 'run'}" in text
+    document = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert document["random_seed"] == 5 and len(document["losses"]) == 1 and document["license"] == "mit"
+    assert document["sources"]["features"]["visual"]["mode"] == features
+    mrr = next(line for line in text.splitlines() if "mrr" in line)
+    assert mrr in _invoke("evaluate", tmp_path / "run", folder)
+    query = ("--head", "e7", "--relation", "r1", "-k", 3, "--json")
+    assert len(_invoke("predict", tmp_path / "run", *query).splitlines()) == 3
+
+
+def test_train_from_a_file_alone(tmp_path) -> None:
+    """The configuration of one of PyKEEN's experiments; the seed is 0 where none is named."""
+    config = {"dataset": "nations", "model": "distmult", "training_kwargs": {"num_epochs": 1, "use_tqdm": False}}
+    (tmp_path / "c.json").write_text(json.dumps({"metadata": {}, "pipeline": config}))
+    _invoke("train", "--config", tmp_path / "c.json", "--output", tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["random_seed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "distmult"], "Name the dataset"),
+        (["--dataset", "nations"], "Name the model"),
+        (["--dataset", "nations", "--model", "nonsense"], "'nonsense' is no model"),
+        (["--dataset", "nations", "--model", "distmult", "--protocol", "standart"], "did you mean 'standard'"),
+        (["--dataset", "nations", "--model", "distmult", "--epochs", "-1"], "--epochs"),
+        (["--dataset", "nations", "--model", "distmult", "--features", "all"], "--features"),
+        (["--dataset", "nations", "--model", "distmult", "--config", "gone.json"], "gone.json"),
+    ],
+)
+def test_train_refuses(arguments: list[str], words: str, tmp_path) -> None:
+    """Before anything is trained, or written."""
+    assert words in _invoke("train", *arguments, "--output", tmp_path / "run", code=2)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "run").touch()
+    assert "is a file" in _invoke("train", "--dataset", "nations", "--model", "distmult", "--output", tmp_path / "run",
+                                  code=2)  # fmt: skip
+
+
 def test_audit(folder) -> None:
     """Text, JSON and the exit status."""
     assert "unseen" in _invoke("audit", folder)
@@ -146,3 +201,59 @@ def test_bad_json(kwargs: str) -> None:
 def test_unknown_dataset() -> None:
     """Neither a name nor a folder."""
     assert "neither a folder" in _invoke("audit", "no-such-thing", code=2)
+
+
+def test_new_and_split(tmp_path) -> None:
+    """From nothing to a graph, and to a split of it by each rule; what is wrong is one sentence."""
+    graph = tmp_path / "mygraph"
+    assert "audit" in _invoke("new", graph)
+    assert "is not empty" in _invoke("new", graph, code=2)
+    whole = MultimodalDataset(graph)
+    triples = {tuple(row) for f in whole.factories.values() for row in f.label_triples(f.mapped_triples).tolist()}
+    for kind in SPLIT_KINDS:
+        assert kind.removeprefix("unseen") in _invoke("split", "-h")
+        if kind == "unseen-relations":
+            continue  # the graph has only two
+        out = tmp_path / kind
+        text = _invoke("split", graph, "--output", out, "--kind", kind, "--ratios", 0.6, 0.2, 0.2, "--seed", 3)
+        written = MultimodalDataset(out)
+        assert f"training: {written.training.num_triples} triples" in text
+        rule = SplitRule(kind, (0.6, 0.2, 0.2), 3)
+        rows = {tuple(row) for row in written.training.label_triples(written.training.mapped_triples).tolist()}
+        assert rows == set(rule.split(triples)["training"])
+        assert all(len(images) == 1 for images in written.entity_table.images)
+    assert "must be one of" in _invoke("split", graph, "--output", tmp_path / "x", "--kind", "odd", code=2)
+    assert not (tmp_path / "x").exists()
+
+
+def test_queries(run, folder, tmp_path) -> None:
+    """A file of queries is answered a line each, as each alone."""
+    (tmp_path / "q.tsv").write_text("e7\tr1\t?\n?\tr0\te2\ne7\t?\te3\n")
+    common = ("predict", run, "--dataset", folder, "-k", 2)
+    lines = [json.loads(line) for line in _invoke(*common, "--queries", tmp_path / "q.tsv").splitlines()]
+    assert [line["tail"] for line in lines] == [None, "e2", "e3"]
+    alone = [json.loads(line) for line in _invoke(*common, "--head", "e7", "--relation", "r1", "--json").splitlines()]
+    assert [row["label"] for row in lines[0]["answers"]] == [row["label"] for row in alone]
+    marked = _invoke(*common, "--queries", tmp_path / "q.tsv", "--mark-known")
+    assert {"known"} < set(json.loads(marked.splitlines()[0])["answers"][0])
+    assert "does not exist" in _invoke(*common, "--queries", tmp_path / "none.tsv", code=2)
+    assert "does not exist" in _invoke(*common, "--head", "e7", "--relation", "r1", "--known", "none.tsv", code=2)
+    assert "either" in _invoke(*common, "--queries", tmp_path / "q.tsv", "--head", "e7", code=2)
+    assert "latefusion" in _invoke(*common, "--head", "e7", "--relation", "r1", "--explain", code=2)
+
+
+def test_interrupted(monkeypatch) -> None:
+    """Ctrl-C ends a command with 130, and a word."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pykeen_mmkg.datasets.load_dataset", interrupt)
+    assert "Stopped" in _invoke("audit", "nations", code=130)
+
+
+def test_as_a_module() -> None:
+    """`python -m pykeen_mmkg` is the command."""
+    command = [sys.executable, "-m", "pykeen_mmkg", "--version"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert text == f"python -m pykeen_mmkg, version {VERSION}\n"

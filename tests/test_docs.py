@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from pykeen_mmkg.cli import main
+from pykeen_mmkg.datasets.example import write_example
 from pykeen_mmkg.encoders import encode_texts
 from pykeen_mmkg.evaluation.evaluator import ProtocolEvaluator
 from pykeen_mmkg.nn.fusion import fusion_resolver
@@ -43,7 +44,7 @@ def run_page(path: pathlib.Path, encoder: pathlib.Path | None = None) -> dict[st
 def graph(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """A working directory that holds the graph of the page on a first graph."""
     monkeypatch.chdir(tmp_path)
-    exec(blocks(DOCS / "first_graph.md", "python")[0][1], {})
+    write_example("mygraph")
     return tmp_path / "mygraph"
 
 

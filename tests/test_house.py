@@ -32,14 +32,16 @@ ROOMS: dict[str, str] = {
     "baselines": "errors options indexing datasets modalities query_scoring",
     "models": "errors options _compat indexing features encoders datasets nn modalities sampling query_scoring "
     "baselines",
-    "training": "errors options _compat indexing datasets nn sampling",
+    "training": "errors options _compat indexing datasets nn sampling models",
     "evaluation": "errors options _compat io indexing features datasets modalities baselines",
-    "runs": "errors _version _compat io features datasets modalities evaluation",
+    "pipeline_arguments": "errors options nn",
+    "runs": "errors _version _compat io features datasets modalities evaluation pipeline_arguments",
     "predict": "errors indexing datasets",
     "audit": "errors io indexing features datasets sampling baselines evaluation",
-    "study": "errors options io datasets evaluation",
+    "study": "errors options io encoders datasets evaluation pipeline_arguments",
     "demo": "errors datasets models evaluation predict",
     "cli": "errors _version io datasets modalities evaluation runs predict audit study demo",
+    "__main__": "cli",
 }
 
 MAX_LINES = 450
@@ -50,6 +52,7 @@ ELSEWHERE = {
     # nothing of their own to run: names of errors, an entry point, a record, a base or a subclass of a few lines
     "_entry": "test_registry.py",
     "errors": "test_cli.py",
+    "__main__": "test_cli.py",
     "audit.subject": "audit/test_checks.py",
     "encoders.encoder": "encoders/test_encode.py",
     "models.zero_shot.devise": "models/zero_shot/test_zsgan.py",

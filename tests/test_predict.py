@@ -3,15 +3,17 @@
 import pathlib
 
 import numpy
+import pandas
 import pytest
 import torch
-from pykeen.models import TransE
+from pykeen.models import DistMult, TransE, model_resolver
 from pykeen.pipeline import pipeline
 from pykeen.triples import TriplesFactory
 
 from pykeen_mmkg.datasets.folder import MultimodalDataset
 from pykeen_mmkg.errors import DataError, RunError
-from pykeen_mmkg.predict import names_of, predict, resolve
+from pykeen_mmkg.features.store import FeatureStore
+from pykeen_mmkg.predict import SLOTS, Predictor, names_of, predict, read_queries, resolve
 from pykeen_mmkg.runs import open_run
 
 
@@ -110,3 +112,86 @@ def test_names_without_table(folder) -> None:
     dataset = MultimodalDataset(path=folder)
     plain = TriplesFactory(dataset.training.mapped_triples, dataset.entity_to_id, dataset.relation_to_id)
     assert names_of(plain) == {}
+
+
+def test_batches(run, folder) -> None:
+    """Many queries at once, of all slots, are answered as each alone; what is known is marked where asked for."""
+    model, factory = open_run(run)
+    predictor = Predictor(model, factory)
+    rows = factory.label_triples(factory.mapped_triples[:5]).tolist()
+    queries = [{name: None if name == slot else label for name, label in zip(SLOTS, row, strict=True)}
+               for row in rows for slot in SLOTS]  # fmt: skip
+    batched = list(predictor.predict(queries, k=4, batch_size=4))
+    for query, df in zip(queries, batched, strict=True):
+        pandas.testing.assert_frame_equal(df, predict(model, factory, **query, k=4), rtol=1e-5)
+    known = {tuple(row) for row in factory.label_triples(factory.mapped_triples).tolist()}
+    for query, df in zip(queries, predictor.predict(queries, k=None, known="mark"), strict=True):
+        triples = [tuple(label if query[slot] is None else query[slot] for slot in SLOTS) for label in df["label"]]
+        assert df["known"].tolist() == [triple in known for triple in triples]
+        assert df["known"].any()
+    with pytest.raises(DataError, match="known='hide'"):
+        next(predictor.predict(queries, known="hide"))
+
+
+def test_inverse_triples(folder) -> None:
+    """Relations are ranked by the scores of their own triples, where the model has inverse ones as well."""
+    training = MultimodalDataset(path=folder, create_inverse_triples=True).training
+    model = DistMult(triples_factory=training, random_seed=0)
+    df = predict(model, training, head="e1", tail="e5", k=None)
+    rows = [[training.entity_to_id["e1"], training.relation_to_id[label], training.entity_to_id["e5"]]
+            for label in df["label"]]  # fmt: skip
+    assert df["score"].tolist() == pytest.approx(model.predict_hrt(torch.tensor(rows))[:, 0].tolist(), abs=1e-5)
+
+
+def test_read_queries(tmp_path) -> None:
+    """The open slot is empty or a question mark; a header is noticed, and what is not a query is told by its line."""
+    path = tmp_path / "q.tsv"
+    path.write_text("head\trelation\ttail\ndog\thypernym\t\ndog\t?\tcat\n\thypernym\tcat\ndog\thypernym\n")
+    found = [[query[slot] for slot in SLOTS] for query in read_queries(path)]
+    tail = ["dog", "hypernym", None]
+    assert found == [tail, ["dog", None, "cat"], [None, "hypernym", "cat"], tail]
+    for line in ("dog\thypernym\tcat", "dog", "?\t?\tcat", "a\tb\tc\td"):
+        path.write_text(f"dog\thypernym\t?\n{line}\n")
+        with pytest.raises(DataError, match="line 2"):
+            read_queries(path)
+
+
+def test_explain(folder) -> None:
+    """What scorers add to an answer adds up to its score; other models cannot tell."""
+    dataset = MultimodalDataset(path=folder)
+    few = {"training_kwargs": {"num_epochs": 1}}
+    model = pipeline(
+        dataset=dataset,
+        model="latefusion",
+        model_kwargs={"scorers": {"structure": few, "evidence": {"model_kwargs": {"parts": ["link", "loop"]}}}},
+        training_kwargs={"use_tqdm": False},
+        random_seed=0,
+        device="cpu",
+    ).model
+    predictor = Predictor(model, dataset.training)
+    for query in ({"head": "e1", "relation": "r0"}, {"tail": "e1", "relation": "r0"}):
+        (df,) = predictor.predict([query], k=3)
+        explained = predictor.explain(query, df)
+        shares = explained.drop(columns=df.columns)
+        assert 0 < len(shares.columns) <= 3
+        assert shares.sum(axis=1).tolist() == pytest.approx(df["score"].tolist(), abs=1e-4)
+    with pytest.raises(DataError, match="latefusion"):
+        predictor.explain({"head": "e1", "tail": "e2"}, df)
+
+
+def test_added_relation() -> None:
+    """A relation that was added to a trained model answers by its name."""
+    rows = [["a", "knows", "b"], ["b", "knows", "c"], ["c", "likes", "a"]]
+    factory = TriplesFactory.from_labeled_triples(numpy.array(rows))
+
+    def store(*labels: str) -> FeatureStore:
+        count = len(labels)
+        return FeatureStore(labels, torch.eye(count, 4), torch.ones(count).bool(), torch.ones(count).long(), "textual")
+
+    features = {"textual": store("a", "b", "c"), "relation_textual": store("knows", "likes")}
+    model = model_resolver.make("textonly", triples_factory=factory, sources={"features": features}, random_seed=0)
+    model.add_relation("admires: thinks highly of", label="admires", vector=torch.tensor([1.0, 1.0, 0.0, 0.0]))
+    df = predict(model, factory, head="a", relation="admires", k=None)
+    expected = model.predict_t(torch.tensor([[factory.entity_to_id["a"], 2]]))[0]
+    scores = [expected[factory.entity_to_id[label]].item() for label in df["label"]]
+    assert df["score"].tolist() == pytest.approx(scores) and len(df) == 2

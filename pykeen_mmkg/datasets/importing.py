@@ -2,8 +2,6 @@
 
 import io
 import pathlib
-import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from ..errors import DataError, ImageError
-from ..io import write_text, written_whole
+from ..io import folder_written_whole, write_text, written_whole
 from .delimited import format_rows
 from .files import LabeledTriple
 from .tables import Kind, ModalityTable
@@ -83,33 +81,25 @@ def import_graph(
     :raises DataError: if the folder holds files, a table lacks a column or a label, or a label has a tab or line break
     :raises ImageError: if something is no image
     """
-    folder = pathlib.Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise DataError(f"{folder} is not empty; write the dataset to a new folder")
-    if isinstance(triples, Mapping):
-        if unknown := set(triples) - set(SPLITS):
-            raise DataError(f"{sorted(unknown)[0]!r} is no split; they are {', '.join(SPLITS)}")
-        splits = {SPLITS[name]: _triples(table, columns) for name, table in triples.items()}
-        if not {"train", "test"} <= set(splits):
-            raise DataError(f"the splits {sorted(splits)} lack train or test; give one table to have it split")
-    else:
-        parts = SplitRule(ratios=ratios, seed=seed).split(_triples(triples, columns))
-        splits = {SPLITS[name]: rows for name, rows in parts.items()}
-    kinds: tuple[tuple[Kind, str, Any], ...] = (("entity", "entities", entities), ("relation", "relations", relations))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # of the same depth, for the table tells images by relative paths
-    made = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    made.mkdir()
-    try:
+    with folder_written_whole(folder) as made:
+        if isinstance(triples, Mapping):
+            if unknown := set(triples) - set(SPLITS):
+                raise DataError(f"{sorted(unknown)[0]!r} is no split; they are {', '.join(SPLITS)}")
+            splits = {SPLITS[name]: _triples(table, columns) for name, table in triples.items()}
+            if not {"train", "test"} <= set(splits):
+                raise DataError(f"the splits {sorted(splits)} lack train or test; give one table to have it split")
+        else:
+            parts = SplitRule(ratios=ratios, seed=seed).split(_triples(triples, columns))
+            splits = {SPLITS[name]: rows for name, rows in parts.items()}
+        kinds: tuple[tuple[Kind, str, Any], ...] = (
+            ("entity", "entities", entities),
+            ("relation", "relations", relations),
+        )
         for kind, plural, source in kinds:
             if source is not None:
                 _table(read_frame(source), kind, made).save(made / f"{plural}.tsv")
         for name, rows in splits.items():
             write_text(made / f"{name}.tsv", format_rows(rows))
-        made.rename(folder)
-    except BaseException:
-        shutil.rmtree(made)
-        raise
 
 
 def _triples(source: Any, columns: Sequence[str]) -> list[LabeledTriple]:

@@ -6,13 +6,12 @@ import json
 import os
 import pathlib
 import re
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal
 
 from ..errors import DataError, ImageError
-from ..io import write_text
+from ..io import link_or_copy, write_text
 from .delimited import broken_row, format_rows, read_rows
 from .files import check_label, tell
 from .image_folder import ImageName, describe_unmatched, find_images
@@ -317,11 +316,7 @@ def _place(image: pathlib.Path, folder: pathlib.Path) -> str:
         origin = hashlib.sha256(os.path.abspath(image.parent).encode("utf-8", "surrogateescape")).hexdigest()[:8]
         placed = folder / LINKED / origin / image.name
         if not placed.exists():
-            placed.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(image.resolve(), placed)
-            except OSError:  # another file system
-                shutil.copyfile(image, placed)
+            link_or_copy(image, placed)
         image = placed
     return pathlib.Path(os.path.abspath(image)).relative_to(os.path.abspath(folder)).as_posix()
 

@@ -31,21 +31,20 @@ from typing import Any, TypeVar
 
 import yaml
 
-from ..errors import MultimodalError
 from ..evaluation.results import ProtocolMetricResults
+from ..pipeline_arguments import check_arguments, named_class
+from .validation import StudyError, check_plain, check_protocol, check_shape, said_of
 
 __all__ = ["DATA_KEYS", "Cell", "Configuration", "Protocol", "StudyError"]
 
 MODALITIES = ("structural", "visual", "textual")
-_TOP = {"name", "base", "models", "ablations", "variants", "baselines", "seeds", "protocols", "metrics", "reference"}
+_TOP = frozenset(
+    {"name", "base", "models", "ablations", "variants", "baselines", "seeds", "protocols", "metrics", "reference"}
+)
 DATA_KEYS = ("dataset", "dataset_kwargs", "training", "testing", "validation")
 #: what baselines take from the base
 _SHARED = (*DATA_KEYS, "evaluation_kwargs", "device", "use_testing_data")
 DEFAULT_METRICS = ("mrr", "hits@1", "hits@3", "hits@10")
-
-
-class StudyError(MultimodalError):
-    """The configuration of a study is wrong, or a run of it failed."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,12 @@ class Cell:
     protocols: Mapping[str, Mapping[str, Any]]
     baseline: bool = False
 
-    def key(self, digest: str = "") -> str:
-        """Return the name of the run: a digest of its configuration and its data, not of the row's name."""
-        content = {"config": self.config, "seed": self.seed, "protocols": self.protocols, "data": digest}
+    def key(self, contents: Mapping[str, str]) -> str:
+        """Return the name of the run: a digest of all that decides its result, of which the row's name is none.
+
+        :param contents: the digests of what the configuration names, and the versions of what reads it
+        """
+        content = {"config": self.config, "seed": self.seed, "protocols": self.protocols, "contents": dict(contents)}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
 
@@ -137,19 +139,21 @@ class Configuration:
         :param origin: where it comes from, for messages
         :raises StudyError: if it is wrong
         """
-        unknown = sorted(set(config) - _TOP)
-        if unknown:
-            raise StudyError(f"{origin}: unknown key {unknown[0]!r}; expected some of {sorted(_TOP)}.")
+        check_plain(config, origin)
+        check_shape(config, _TOP, origin)
         self.origin = origin
-        self.name = str(config.get("name", "study"))
+        self.name = str(config.get("name") or "study")
         self.base = dict(config.get("base") or {})
-        self.seeds = [int(seed) for seed in config.get("seeds", (0, 1, 2))]
+        seeds = config.get("seeds")
+        self.seeds = [0, 1, 2] if seeds is None else list(seeds)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise StudyError(f"{origin}: the seeds {self.seeds} must be some, and distinct.")
         protocols = config.get("protocols") or ["standard"]
         if not isinstance(protocols, Mapping):
             protocols = dict.fromkeys(protocols)
         self.protocols = [Protocol.parse(str(name), options) for name, options in protocols.items()]
+        for protocol in self.protocols:
+            check_protocol(protocol, origin)
         self.metrics = list(config.get("metrics") or DEFAULT_METRICS)
         self._check_metrics()
         self.rows = dict(self._rows(config))
@@ -173,7 +177,7 @@ class Configuration:
             raise StudyError(f"There is no study at {path}.")
         try:
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
             raise StudyError(f"{path} is neither JSON nor YAML: {error}") from error
         if not isinstance(config, Mapping):
             raise StudyError(f"{path} holds a {type(config).__name__}; expected a mapping with `base` and `variants`.")
@@ -192,10 +196,8 @@ class Configuration:
             raise StudyError(f"{self.origin}: row {row!r} sets `random_seed`; give `seeds` instead.")
         if not {"dataset", "training"} & set(arguments):
             raise StudyError(f"{self.origin}: row {row!r} names no `dataset`.")
-        try:
-            json.dumps(arguments)
-        except TypeError as error:
-            raise StudyError(f"{self.origin}: row {row!r} is not plain JSON ({error}); name things instead.") from error
+        with said_of(f"{self.origin}: row {row!r}"):
+            check_arguments(arguments)
 
     def _rows(self, config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         models = config.get("models") or {}
@@ -219,7 +221,8 @@ class Configuration:
         for row, change in (config.get("baselines") or {}).items():
             if "model" not in (change or {}):
                 raise StudyError(f"{self.origin}: the baseline {row!r} names no `model`.")
-            yield str(row), _merge(data, _untrained(change))
+            with said_of(f"{self.origin}: baseline {row!r}"):
+                yield str(row), _merge(data, _untrained(change))
 
     def _apply(self, row: str, parts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         result = self.base
@@ -277,9 +280,9 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 
 def _untrained(change: Mapping[str, Any]) -> Mapping[str, Any]:
     """Save the epochs for a model without weights, which PyKEEN's pipeline would train all the same."""
-    from pykeen.models import model_resolver
     from pykeen.models.baseline.models import EvaluationOnlyModel
 
-    if issubclass(model_resolver.lookup(change["model"]), EvaluationOnlyModel):
+    cls = named_class("model", change["model"])
+    if cls is not None and issubclass(cls, EvaluationOnlyModel):
         return _merge({"training_kwargs": {"num_epochs": 0}}, change)
     return change

@@ -1,10 +1,11 @@
 """A study: models x ablations x seeds from one configuration, resumable, as one table.
 
 Each cell, a row with a seed, is one run of PyKEEN's unchanged pipeline, evaluated by every protocol from one training.
-A finished run is one JSON file, named by a digest of its configuration and its data: started again, a study does what
-is missing.
+A finished run is one JSON file, named by a digest of all that decides it: its configuration, the content of whatever
+that names, the versions of what reads it. Started again, a study does what is missing, and what is no longer the same.
 """
 
+import functools
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,13 +16,14 @@ import numpy
 import pandas
 from tqdm.auto import tqdm
 
-from ..datasets.loading import dataset_digest
 from ..evaluation.description import versions
 from ..evaluation.results import ProtocolMetricResults
 from ..evaluation.significance import PairedTest, holm, paired_test
 from ..io import write_json, write_text, written_whole
 from .cells import dataset_of, execute
 from .configuration import DATA_KEYS, Cell, Configuration, StudyError
+from .contents import contents_of, data_contents
+from .validation import check_cell, said_of
 
 __all__ = ["Study", "StudyError"]
 
@@ -41,7 +43,9 @@ class Study(Configuration):
         :raises StudyError: if runs failed; the others are finished and stored before
         """
         directory = Path(directory)
+        self._contents.clear()
         todo = [(cell, path) for cell, path in self._paths(directory) if not path.is_file()]
+        self._check(todo)
         failed: list[str] = []
         total = len(self.cells())
         bar = tqdm(total=total, initial=total - len(todo), desc=self.name, unit="run", disable=not progress)
@@ -58,16 +62,32 @@ class Study(Configuration):
             )
         return self.report(directory)
 
+    @functools.cached_property
+    def _contents(self) -> dict[str, dict[str, str]]:
+        """The contents of data and other files, by what names them, as they were when :meth:`run` was last started."""
+        return {}
+
     def _paths(self, directory: Path) -> list[tuple[Cell, Path]]:
-        digests: dict[str, str] = {}
         result = []
         for cell in self.cells():
-            data = {key: cell.config[key] for key in DATA_KEYS if key in cell.config}
-            name = json.dumps(data, sort_keys=True)
-            if name not in digests:
-                digests[name] = dataset_digest(dataset_of(cell.config))
-            result.append((cell, directory / "runs" / f"{cell.key(digests[name])}.json"))
+            with said_of(f"{self.origin}: row {cell.row!r}"):
+                data, others = _split_config(cell)
+                if data not in self._contents:
+                    self._contents[data] = data_contents(dataset_of(cell.config))
+                if others not in self._contents:
+                    self._contents[others] = contents_of(json.loads(others))
+            key = cell.key({**self._contents[data], **self._contents[others]})
+            result.append((cell, directory / "runs" / f"{key}.json"))
         return result
+
+    def _check(self, todo: Sequence[tuple[Cell, Path]]) -> None:
+        """Check each row that has a run to do, each dataset being loaded once."""
+        rows = {cell.row: cell for cell, _ in todo}
+        for data in dict.fromkeys(_split_config(cell)[0] for cell in rows.values()):
+            cells = [cell for cell in rows.values() if _split_config(cell)[0] == data]
+            dataset = dataset_of(cells[0].config)
+            for cell in cells:
+                check_cell(cell.config, self.protocols, dataset, f"{self.origin}: row {cell.row!r}")
 
     def results(self, directory: str | Path) -> dict[str, list[dict[str, Any]]]:
         """Return the finished runs by row.
@@ -200,6 +220,13 @@ class Study(Configuration):
 
 def _title(metric: str) -> str:
     return metric.upper() if metric == "mrr" else metric
+
+
+def _split_config(cell: Cell) -> tuple[str, str]:
+    """Return what names the data of a cell, and what else may name files, as JSON."""
+    data = {key: cell.config[key] for key in DATA_KEYS if key in cell.config}
+    others = {key: value for key, value in cell.config.items() if key.endswith("_kwargs") and key not in DATA_KEYS}
+    return json.dumps(data, sort_keys=True), json.dumps([others, cell.protocols], sort_keys=True)
 
 
 def _p_text(p_value: float) -> str:

@@ -1,1 +1,5 @@
 """Training loops for relations without training triples."""
+
+from .checkpoint import guard
+
+guard()

@@ -27,9 +27,9 @@ def test_a_finished_run_is_not_repeated_and_a_missing_one_is(finished, monkeypat
 
 
 def test_failed_runs_are_told_and_the_others_kept(tmp_path):
-    config = {**CONFIG, "seeds": [0], "variants": {"bad": {"model_kwargs": {"nonsense": 1}}, "good": {}}}
+    config = {**CONFIG, "seeds": [0], "variants": {"bad": {"loss_kwargs": {"margin": "wide"}}, "good": {}}}
     study = Study(config)
-    with pytest.raises(StudyError, match="1 of 3 runs failed.*'bad', seed 0.*nonsense"):
+    with pytest.raises(StudyError, match="1 of 3 runs failed.*'bad', seed 0.*TypeError"):
         study.run(tmp_path, progress=False)
     assert len(list((tmp_path / "runs").iterdir())) == 2
     with pytest.raises(StudyError, match="no finished run of the row 'bad'"):

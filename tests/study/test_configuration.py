@@ -1,10 +1,17 @@
 """The rows of a study, and what is wrong with a configuration."""
 
+import itertools
+import pathlib
+
 import pytest
+import yaml
 
 from pykeen_mmkg.study.study import Study, StudyError
 
 from .cases import CONFIG
+
+#: pairs of names, each of the second stands for eight of the first
+ALIASES = list(itertools.pairwise("abcdefghij"))
 
 
 def test_rows_are_base_and_changes_merged():
@@ -57,17 +64,16 @@ def test_models_times_ablations_drop_and_shuffle():
 
 def test_key_follows_configuration_and_data():
     cell = Study(CONFIG).cells()[0]
-    assert cell.key("a") != cell.key("b")
+    assert cell.key({"dataset": "a"}) != cell.key({"dataset": "b"})
     other = Study({**CONFIG, "variants": {"renamed": CONFIG["variants"]["wide"]}}).cells()[0]
-    assert cell.key() == other.key()
+    assert cell.key({}) == other.key({})
     changed = Study({**CONFIG, "protocols": ["standard"]}).cells()[0]
-    assert cell.key() != changed.key()
+    assert cell.key({}) != changed.key({})
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"variant": {}}, "unknown key 'variant'"),
         ({"seeds": [1, 1]}, "distinct"),
         ({"metrics": ["accuracy"]}, "'accuracy' is no metric"),
         ({"reference": "other"}, "'other' is no row"),
@@ -80,11 +86,62 @@ def test_key_follows_configuration_and_data():
         ({"base": {"dataset": "nations"}, "variants": {"x": {}}}, "'x' names no `model`"),
         ({"variants": {}, "baselines": {}}, "no row"),
         ({"variants": {"x": {"model_kwargs": {"embedding_dim": {1, 2}}}}}, "not plain JSON"),
+        ({"variant": {}}, "study: .*did you mean 'variants'"),
+        ({"seeds": "12"}, "the seeds '12' must be a list of whole numbers"),
+        ({"seeds": [True]}, "whole numbers"),
+        ({"seeds": [-1]}, "whole numbers"),
+        ({"seeds": ["1"]}, "whole numbers"),
+        ({"seeds": []}, "must be some"),
+        ({"name": 3}, "`name` is 3"),
+        ({"base": ["x"]}, "`base` is a list"),
+        ({"variants": ["x"]}, "`variants` is a list"),
+        ({"variants": {"x": ["y"]}}, "`variants`, 'x' is a list"),
+        ({"metrics": "mrr"}, "the metrics 'mrr' must be a list"),
+        ({"protocols": ["standart"]}, "protocol 'standart': .*did you mean 'standard'"),
+        ({"protocols": ["rankbased"]}, "none of the named protocols"),
+        ({"protocols": {"x": {"protocol": "standard", "protocol_kwarg": {}}}}, "did you mean 'protocol_kwargs'"),
+        ({"protocols": {"x": {"protocol": "standard", "protocol_kwargs": {"filter": 1}}}}, "did you mean 'filtered'"),
+        ({"protocols": {"x": {"protocol": "standard", "targets": ["tial"]}}}, "'tial' is no target"),
+        ({"protocols": {"x": {"protocol": 3}}}, "must be names"),
+        ({"variants": {"x": {"model": "distmul"}}}, "row 'x': 'distmul' is no model; did you mean 'distmult'"),
+        ({"variants": {"x": {"modell": "distmult"}}}, "row 'x': 'modell' is no argument of PyKEEN's pipeline"),
+        ({"variants": {"x": {"model_kwargs": {"embeding_dim": 1}}}}, "row 'x': 'embeding_dim'"),
+        ({"variants": {"x": {"epochs": -1}}}, "row 'x': epochs=-1"),
+        ({"baselines": {"x": {"model": "inversrule"}}}, "baseline 'x': .*did you mean 'inverserule'"),
     ],
 )
 def test_bad_configuration(change, message):
     with pytest.raises(StudyError, match=message):
         Study({**CONFIG, **change})
+
+
+def test_the_examples_are_read():
+    paths = sorted((pathlib.Path(__file__).parents[2] / "examples").rglob("*.y*ml"))
+    studies = [path for path in paths if "base" in yaml.safe_load(path.read_text())]
+    assert studies
+    for path in studies:
+        assert Study.load(path).rows
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(f"{y}: &{y} [{', '.join([f'*{x}'] * 8)}]\n" for x, y in ALIASES),
+        "base: &a {b: *a}\n",
+    ],
+    ids=["bomb", "itself"],
+)
+def test_aliases_without_end(text, tmp_path):
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(StudyError, match=r"bad\.yaml .*more than 100,000 values"):
+        Study.load(tmp_path / "bad.yaml")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a: \x00", b"[" * 5000])
+def test_what_is_no_text(content, tmp_path):
+    (tmp_path / "bad.yaml").write_bytes(content)
+    with pytest.raises(StudyError, match=r"bad\.yaml"):
+        Study.load(tmp_path / "bad.yaml")
 
 
 def test_bad_file(tmp_path):

@@ -1,0 +1,146 @@
+"""Arguments of PyKEEN's pipeline that come from a file: names and keys are checked before anything is trained.
+
+The pipeline itself finds out about a wrong name of an evaluator, or a keyword that nothing takes, when it gets there,
+after hours of training where that is at the end.
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from .errors import MultimodalError
+from .nn.fusion import fusion_resolver
+
+__all__ = ["accepted", "check_arguments", "check_known", "named_class"]
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+#: arguments that must be of a type where they are given
+_TYPES: Mapping[str, type] = {
+    "epochs": int,
+    "random_seed": int,
+    **dict.fromkeys(["clear_optimizer", "use_testing_data", "evaluation_fallback"], bool),
+    **dict.fromkeys(["filter_validation_when_testing", "use_tqdm"], bool),
+}
+
+
+def accepted(function: Callable[..., Any] | type) -> frozenset[str] | None:
+    """Return the keywords that a function, or the constructor of a class with those of its bases, takes.
+
+    :param function: the function or class
+    :returns: the names; None if it takes any
+    """
+    found: set[str] = set()
+    levels = (
+        [vars(base).get("__init__") for base in inspect.getmro(function)] if isinstance(function, type) else [function]
+    )
+    for level in filter(None, levels):
+        parameters = inspect.signature(level).parameters.values()
+        found |= {parameter.name for parameter in parameters if parameter.kind in _NAMED}
+        # further keywords go on to the next base
+        if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+            return frozenset(found - {"self"})
+    return None
+
+
+def check_known(what: str, given: Collection[Any], known: Collection[str] | None) -> None:
+    """Refuse what is not known, with what comes near it.
+
+    :param what: what it would be, for the message
+    :param given: the names
+    :param known: those that there are; None: any
+    :raises MultimodalError: if one is unknown
+    """
+    for name in given:
+        if known is not None and name not in known:
+            near = difflib.get_close_matches(str(name), sorted(known), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {sorted(known)}."
+            raise MultimodalError(f"{name!r} is no {what}; {hint}")
+
+
+def named_class(what: str, name: Any) -> Any:
+    """Return the class that a name in a configuration means.
+
+    :param what: the argument of the pipeline, such as ``"model"``
+    :param name: its value
+    :returns: the class; None if the value is no text (a list of trackers), or nothing is looked up by it
+    :raises MultimodalError: if there is none of this name
+    """
+    resolver = _resolvers().get(what)
+    if resolver is None or not isinstance(name, str):
+        return None
+    try:
+        return resolver.lookup(name)
+    except KeyError:
+        check_known(what.replace("_", " "), [name], resolver.options)
+        raise
+
+
+def _resolvers() -> Mapping[str, Any]:
+    # late: PyKEEN imports this package while it makes its resolvers
+    from pykeen.evaluation import evaluator_resolver
+    from pykeen.losses import loss_resolver
+    from pykeen.lr_schedulers import lr_scheduler_resolver
+    from pykeen.models import model_resolver
+    from pykeen.nn.modules import interaction_resolver
+    from pykeen.optimizers import optimizer_resolver
+    from pykeen.regularizers import regularizer_resolver
+    from pykeen.sampling import negative_sampler_resolver
+    from pykeen.stoppers import stopper_resolver
+    from pykeen.training import training_loop_resolver
+
+    return {
+        "evaluator": evaluator_resolver,
+        "loss": loss_resolver,
+        "lr_scheduler": lr_scheduler_resolver,
+        "model": model_resolver,
+        "interaction": interaction_resolver,
+        "optimizer": optimizer_resolver,
+        "regularizer": regularizer_resolver,
+        "negative_sampler": negative_sampler_resolver,
+        "stopper": stopper_resolver,
+        "training_loop": training_loop_resolver,
+    }
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check arguments of :func:`pykeen.pipeline.pipeline`: their names and types, the names and keywords in them.
+
+    :param arguments: the arguments, as JSON holds them
+    :raises MultimodalError: if something in them is unknown or of the wrong type
+    """
+    from pykeen.evaluation import Evaluator
+    from pykeen.pipeline import pipeline
+    from pykeen.training import TrainingLoop
+
+    check_known("argument of PyKEEN's pipeline", arguments, accepted(pipeline))
+    for name, value in arguments.items():
+        if name.endswith("_kwargs") and not isinstance(value, Mapping | None) and name != "result_tracker_kwargs":
+            raise MultimodalError(f"{name} is a {type(value).__name__}; expected a mapping.")
+        wanted = _TYPES.get(name)
+        if (
+            wanted
+            and value is not None
+            and (not isinstance(value, wanted) or isinstance(value, bool) != (wanted is bool))
+        ):
+            raise MultimodalError(
+                f"{name}={value!r} must be {'true or false' if wanted is bool else 'a whole number'}."
+            )
+        if name in ("epochs", "random_seed") and (value or 0) < 0:
+            raise MultimodalError(f"{name}={value!r} must not be negative.")
+        if name in _resolvers() and not isinstance(value, str | None):
+            raise MultimodalError(f"{name} is a {type(value).__name__}; expected a name.")
+    for what in _resolvers():
+        cls = named_class(what, arguments.get(what))
+        kwargs = arguments.get(f"{what}_kwargs") or {}
+        if cls is not None:
+            check_known(f"argument of the {what.replace('_', ' ')} {arguments[what]}", kwargs, accepted(cls))
+    loop = named_class("training_loop", arguments.get("training_loop")) or TrainingLoop
+    check_known("argument of training", arguments.get("training_kwargs") or {}, accepted(loop.train))
+    check_known("argument of evaluation", arguments.get("evaluation_kwargs") or {}, accepted(Evaluator.evaluate))
+    # what our models and PyKEEN's look up by name themselves
+    model_kwargs = arguments.get("model_kwargs") or {}
+    named_class("interaction", model_kwargs.get("interaction"))
+    if isinstance(fusion := model_kwargs.get("fusion"), str):
+        check_known("fusion", [fusion_resolver.normalize(fusion)], fusion_resolver.options)

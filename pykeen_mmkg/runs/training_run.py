@@ -1,0 +1,78 @@
+"""A run from a few names: PyKEEN's pipeline on a dataset by name or folder, evaluated by a named protocol."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from pykeen.pipeline import PipelineResult, pipeline
+
+from ..datasets.loading import load_dataset
+from ..errors import MultimodalError, RunError
+from ..evaluation.evaluating import make_evaluator
+from ..pipeline_arguments import check_arguments, named_class
+from .safety import read_json
+
+__all__ = ["read_arguments", "train_run"]
+
+#: what is said apart from the other arguments
+_DATA = ("dataset", "dataset_kwargs", "training", "testing", "validation")
+
+
+def read_arguments(path: str | pathlib.Path, **others: Any) -> dict[str, Any]:
+    """Read arguments of PyKEEN's pipeline from a JSON file, also one of an experiment, which has them in ``pipeline``.
+
+    :param path: the file
+    :param others: arguments that win over those of the file; those that are None do not count
+    :returns: the arguments
+    :raises RunError: if it cannot be read, or something in it is unknown or of the wrong type
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise RunError(f"There is no configuration at {path}.")
+    content = read_json(path)
+    if isinstance(content, dict) and set(content) <= {"metadata", "pipeline"} and "pipeline" in content:
+        content = content["pipeline"]
+    if not isinstance(content, dict):
+        raise RunError(f"{path} holds a {type(content).__name__}; expected a JSON object of the pipeline's arguments.")
+    content |= {name: value for name, value in others.items() if value is not None}
+    try:
+        check_arguments(content)
+    except MultimodalError as error:
+        raise RunError(f"{path}: {error}") from error
+    return content
+
+
+def train_run(
+    dataset: str | pathlib.Path,
+    model: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    dataset_kwargs: Mapping[str, Any] | None = None,
+    protocol: str = "standard",
+) -> PipelineResult:
+    """Train a model in PyKEEN's pipeline, and evaluate it by a protocol that the result names.
+
+    :param dataset: the name of a dataset, or the path of a folder
+    :param model: the name of the model
+    :param arguments: further arguments of :func:`pykeen.pipeline.pipeline`, such as ``epochs`` and ``model_kwargs``
+    :param dataset_kwargs: keyword arguments of the dataset
+    :param protocol: the protocol, unless the arguments name an ``evaluator``
+    :returns: the result, for :func:`~pykeen_mmkg.runs.save_run`
+    :raises MultimodalError: if a name is unknown, or an argument is unknown or of the wrong type
+    """
+    arguments = {**(arguments or {}), "model": model}
+    if doubled := [name for name in _DATA if name in arguments]:
+        raise RunError(f"The dataset is named already, so {doubled[0]!r} must not stand among the other arguments.")
+    check_arguments(arguments)
+    named_class("evaluator", protocol)
+    data = load_dataset(str(dataset), dataset_kwargs)
+    if arguments.get("evaluator") is None:
+        arguments["evaluator"] = make_evaluator(protocol, arguments.pop("evaluator_kwargs", None), data)
+    result = pipeline(dataset=data, **arguments)
+    # the pipeline has seen an object; whoever reads the run wants the name
+    result.configuration = {
+        **result.configuration,
+        "dataset": str(dataset),
+        "dataset_kwargs": dict(dataset_kwargs or {}),
+    }
+    return result
