@@ -253,7 +253,8 @@ def predict(
     model, factory = open_run(directory, None if dataset is None else _dataset(dataset, dataset_kwargs).training)
     others = []
     for path in known:
-        triples, foreign = map_triples(read_triples(pathlib.Path(path)), factory.entity_to_id, factory.relation_to_id)
+        rows = read_triples(pathlib.Path(path), tuple(factory.relation_to_id))
+        triples, foreign = map_triples(rows, factory.entity_to_id, factory.relation_to_id)
         if foreign:
             click.secho(
                 f"{path}: {foreign} triples have a label that the graph lacks; they leave out nothing", err=True

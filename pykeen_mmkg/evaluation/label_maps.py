@@ -4,13 +4,13 @@ PyKEEN hands an evaluator the model and triples of ids, never the labels. They a
 to the evaluator, in a dataset given to it, in the model itself (attributes ``entity_to_id`` and ``relation_to_id``).
 """
 
-import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..datasets import load_dataset
+from ..datasets.delimited import read_rows
 from ..errors import EvaluationError
 
 __all__ = ["LabelMaps", "find_labels", "read_label_map"]
@@ -29,7 +29,7 @@ def read_label_map(source: Mapping[str, int] | str | Path, kind: str) -> dict[st
 
     :param source: the map itself, or a tab-separated file with a label and an id in each row (either order, with or
         without a header, also compressed by gzip, such as the ``entity_to_id.tsv.gz`` in a folder saved by PyKEEN's
-        pipeline)
+        pipeline); quoted as pandas writes it, where needed
     :param kind: ``"entity"`` or ``"relation"``, for messages
     :raises EvaluationError: if the file is absent or a row has no id
     """
@@ -38,16 +38,17 @@ def read_label_map(source: Mapping[str, int] | str | Path, kind: str) -> dict[st
     path = Path(source)
     if not path.is_file():
         raise EvaluationError(f"There is no {kind} map at {path}; expected rows of label, tab, id.")
-    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    rows = [line.split("\t") for line in text.decode("utf-8").splitlines() if line]
-    swapped = rows[:1] == [["id", "label"]]
-    if rows and "id" in rows[0] and len(rows[0]) == 2:
-        rows = rows[1:]
+    rows = read_rows(path)
+    # a label can be called "id": a header is a row without a number
+    header = [] if any(cell.isdecimal() for cell in rows[0][1]) else rows[0][1]
+    swapped = header == ["id", "label"]
     result = {}
-    for number, row in enumerate(rows, start=1):
+    for number, row in rows[bool(header) :]:
         label, index = (row[1], row[0]) if swapped and len(row) == 2 else (row[0], row[-1])
         if len(row) != 2 or not index.isdecimal():
-            raise EvaluationError(f"{path}: row {number} is {row!r}; expected a label, a tab and an id.")
+            raise EvaluationError(f"{path}, line {number}: {row!r} is not a label, a tab and an id.")
+        if label in result:
+            raise EvaluationError(f"{path}, line {number}: the label {label!r} comes twice.")
         result[label] = int(index)
     return result
 

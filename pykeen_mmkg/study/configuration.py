@@ -176,7 +176,7 @@ class Configuration:
         if not path.is_file():
             raise StudyError(f"There is no study at {path}.")
         try:
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            config = _read(path.read_text(encoding="utf-8-sig"))
         except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
             raise StudyError(f"{path} is neither JSON nor YAML: {error}") from error
         if not isinstance(config, Mapping):
@@ -263,6 +263,14 @@ class Configuration:
                     options["shuffle"] = {k: seed if v is None else v for k, v in options["shuffle"].items()}
                 result.append(Cell(row, seed, own, protocols, baseline))
         return result
+
+
+def _read(text: str) -> Any:
+    """Parse JSON as such, since YAML takes its escapes of characters beyond 16 bits for two halves; else YAML."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return yaml.safe_load(text)
 
 
 def _as_list(value: Any) -> list[str]:

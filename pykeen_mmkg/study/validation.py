@@ -92,6 +92,9 @@ def check_shape(config: Mapping[str, Any], known: frozenset[str], origin: str) -
         if not isinstance(value, Mapping):
             raise StudyError(f"{origin}: `{name}` is a {type(value).__name__}; expected a mapping of names.")
         for key, entry in value.items():
+            if not isinstance(key, str):
+                # YAML takes 007 for 7, `no` for false and `nan` for a number
+                raise StudyError(f"{origin}: `{name}` has the name {key!r}, which is no text: put it in quotes.")
             if not isinstance(entry, Mapping | None):
                 raise StudyError(f"{origin}: `{name}`, {key!r} is a {type(entry).__name__}; expected a mapping.")
 

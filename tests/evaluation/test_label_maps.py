@@ -46,5 +46,5 @@ def test_bad_files(tmp_path):
     with pytest.raises(EvaluationError, match="no entity map"):
         read_label_map(tmp_path / "none.tsv", "entity")
     (tmp_path / "map.tsv").write_text("a\t0\nb\tone\n")
-    with pytest.raises(EvaluationError, match=r"row 2 is \['b', 'one'\]"):
+    with pytest.raises(EvaluationError, match=r"map.tsv, line 2: \['b', 'one'\] is not"):
         read_label_map(tmp_path / "map.tsv", "entity")

@@ -1,6 +1,7 @@
 """The rows of a study, and what is wrong with a configuration."""
 
 import itertools
+import json
 import pathlib
 
 import pytest
@@ -96,6 +97,8 @@ def test_key_follows_configuration_and_data():
         ({"base": ["x"]}, "`base` is a list"),
         ({"variants": ["x"]}, "`variants` is a list"),
         ({"variants": {"x": ["y"]}}, "`variants`, 'x' is a list"),
+        ({"variants": {7: {}}}, "the name 7, which is no text: put it in quotes"),
+        ({"protocols": {False: {}}}, "the name False"),
         ({"metrics": "mrr"}, "the metrics 'mrr' must be a list"),
         ({"protocols": ["standart"]}, "protocol 'standart': .*did you mean 'standard'"),
         ({"protocols": ["rankbased"]}, "none of the named protocols"),
@@ -142,6 +145,12 @@ def test_what_is_no_text(content, tmp_path):
     (tmp_path / "bad.yaml").write_bytes(content)
     with pytest.raises(StudyError, match=r"bad\.yaml"):
         Study.load(tmp_path / "bad.yaml")
+
+
+def test_json_is_read_as_json(tmp_path):
+    """YAML would make two halves of a character that JSON writes as two escapes."""
+    (tmp_path / "s.json").write_text(json.dumps({**CONFIG, "variants": {"\N{GRINNING FACE} 007": {}}}))
+    assert list(Study.load(tmp_path / "s.json").rows)[0] == "\N{GRINNING FACE} 007"
 
 
 def test_bad_file(tmp_path):
