@@ -4,8 +4,10 @@ PyKEEN 1.11 finds the known answers of a batch by comparing it with all triples:
 of triples. Sorted keys answer the same question in memory of the size of the answer.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from pykeen.triples import CoreTriplesFactory
@@ -14,6 +16,7 @@ from pykeen.typing import LABEL_HEAD, LABEL_TAIL, BoolTensor, FloatTensor, LongT
 __all__ = [
     "Ragged",
     "TargetIndex",
+    "alike",
     "bounded_slices",
     "degrees",
     "find_sorted",
@@ -29,6 +32,17 @@ __all__ = [
     "seen_relations",
     "shared_pairs",
 ]
+
+
+X = TypeVar("X")
+
+
+def alike(items: Iterable[X], key: Callable[[X], Hashable]) -> list[list[X]]:
+    """Return the groups of several items with the same key, in the order of the items."""
+    groups: dict[Hashable, list[X]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 # ---- compressed rows ------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 It works on any dataset of PyKEEN, and looks at texts, images and feature stores of multimodal ones.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ __all__ = ["CHECKS", "audit"]
 CHECKS: Mapping[str, Callable[[Subject], Iterator[Finding]]] = {
     "duplicates": duplicates,
     "shared-triples": shared_triples,
-    "inverse-leakage": rule_check("inverse-leakage", "have their inverse", InverseRule, learned_relations("inverse")),
+    "inverse-leakage": rule_check("inverse-leakage", "have their inverse", InverseRule, learned_relations),
     "symmetric-leakage": rule_check(
         "symmetric-leakage",
         "have their mirror image (same relation)",
@@ -32,7 +33,10 @@ CHECKS: Mapping[str, Callable[[Subject], Iterator[Finding]]] = {
         lambda subject: torch.arange(subject.training.real_num_relations),
     ),
     "duplicate-relation-leakage": rule_check(
-        "duplicate-relation-leakage", "hold by another relation", DuplicateRule, learned_relations("same")
+        "duplicate-relation-leakage",
+        "hold by another relation",
+        DuplicateRule,
+        functools.partial(learned_relations, direction="same"),
     ),
     "unseen-entities": lambda subject: (f for f in unseen_items(subject) if f.check == "unseen-entities"),
     "unseen-relations": lambda subject: (f for f in unseen_items(subject) if f.check == "unseen-relations"),

@@ -10,10 +10,11 @@ from tqdm.auto import tqdm
 
 from ..datasets.metadata import GraphMetadata
 from ..features.store import FeatureStore
+from ..indexing import alike
 from ..io import file_digest
 from .placeholders import find_placeholders
 from .report import Finding, Severity
-from .subject import EXAMPLES, Subject, alike, percent
+from .subject import EXAMPLES, Subject, percent
 
 __all__ = ["audit_features", "coverage", "duplicate_images", "duplicate_texts", "placeholder_vectors"]
 

@@ -32,7 +32,7 @@ import torch
 from scipy import stats
 from torch.nn import functional
 
-from .subject import alike
+from ..indexing import alike
 
 __all__ = ["Placeholders", "find_placeholders"]
 

@@ -1,15 +1,11 @@
 """The audited dataset, as the checks see it: triples by split, and labels to show them by."""
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from pykeen.triples import CoreTriplesFactory
 
-__all__ = ["EXAMPLES", "Subject", "alike", "percent"]
-
-X = TypeVar("X")
+__all__ = ["EXAMPLES", "Subject", "percent"]
 
 #: how many examples a finding shows
 EXAMPLES = 5
@@ -39,14 +35,6 @@ class Subject:
             [str(self.entities.get(h, h)), str(self.relations.get(r, r)), str(self.entities.get(t, t))]
             for h, r, t in triples[:EXAMPLES].tolist()
         ]
-
-
-def alike(items: Iterable[X], key: Callable[[X], Hashable]) -> list[list[X]]:
-    """Return the groups of several items with the same key, in the order of the items."""
-    groups: dict[Hashable, list[X]] = defaultdict(list)
-    for item in items:
-        groups[key(item)].append(item)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 def percent(part: int, total: int) -> str:

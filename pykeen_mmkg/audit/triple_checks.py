@@ -95,14 +95,10 @@ def rule_check(
     return run
 
 
-def learned_relations(direction: Literal["inverse", "same"]) -> Callable[[Subject], torch.Tensor]:
+def learned_relations(subject: Subject, direction: Literal["inverse", "same"] = "inverse") -> torch.Tensor:
     """Find the opposite relations as the rules learn them from training triples."""
-
-    def find(subject: Subject) -> torch.Tensor:
-        factory = subject.training
-        return opposite_relations(factory.mapped_triples, factory.real_num_relations, direction)[0]
-
-    return find
+    factory = subject.training
+    return opposite_relations(factory.mapped_triples, factory.real_num_relations, direction)[0]
 
 
 def unseen_items(subject: Subject) -> Iterator[Finding]:

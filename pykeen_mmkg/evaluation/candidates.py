@@ -87,14 +87,10 @@ class CandidateSets:
             else:
                 by_relation[relation] = len(lists)
                 lists.append(collect(value, f"the list of {name!r}"))
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        return cls(
-            Ragged.from_lists(lists),
-            by_relation,
-            torch.tensor([keys[i] for i in order], dtype=torch.long),
-            torch.tensor([by_key[i] for i in order], dtype=torch.long),
-            {} if labels is None else {index: label for label, index in labels.relation_to_id.items()},
-        )
+        codes, order = torch.tensor(keys, dtype=torch.long).sort()
+        names = {} if labels is None else {index: label for label, index in labels.relation_to_id.items()}
+        numbers = torch.tensor(by_key, dtype=torch.long)[order]
+        return cls(Ragged.from_lists(lists), by_relation, codes, numbers, names)
 
     @classmethod
     def from_triples(cls, triples: MappedTriples, target: Target) -> "CandidateSets":
@@ -148,10 +144,9 @@ class CandidateSets:
         :raises EvaluationError: if a query has no list. A missing list never means "all entities".
         """
         count = len(self.by_relation)
+        result = torch.full_like(relations, -1)
         if count:
-            result = torch.where(relations < count, self.by_relation[relations.clamp(max=count - 1)], -1)
-        else:
-            result = torch.full_like(relations, -1)
+            result = torch.where(relations < count, self.by_relation[relations.clamp(max=count - 1)], result)
         if self.keys.numel():
             position = find_sorted(self.keys, entities * count + relations)
             result = torch.where((position >= 0) & (relations < count), self.by_key[position], result)

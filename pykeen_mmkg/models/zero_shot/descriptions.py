@@ -1,6 +1,5 @@
 """Relations that are known by their description: what the models of unseen relations share."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch.nn import functional
 
 from ...encoders import VisionLanguageEncoder, make_encoder
 from ...errors import DataError, FeatureError
-from ...indexing import seen_relations
+from ...indexing import alike, seen_relations
 from ...modalities import TEXTUAL, ModalitySources, labels_of
 from ...nn.preprocessing import center, unit_mean
 
@@ -131,17 +130,13 @@ class DescribedRelationsMixin:
                 f"The relation {labels[i]!r} has no description, so nothing is known of it. Add one to the relations "
                 "table (columns relation, label, description), or leave the relation out."
             )
-        same: dict[bytes, list[int]] = defaultdict(list)
-        for i, row in enumerate(vectors.float().cpu().numpy()):
-            same[row.tobytes()].append(i)
-        for group in same.values():
-            blind = [labels[i] for i in group if not seen[i]]
-            if len(blind) > 1:
-                raise DataError(
-                    f"The unseen relations {blind[0]!r} and {blind[1]!r} have the same description: nothing can tell "
-                    "them apart. Describe the difference."
-                )
         vectors = vectors.float()
+        rows = vectors.cpu().numpy()
+        for one, other, *_ in alike((~seen).nonzero().view(-1).tolist(), lambda i: rows[i].tobytes()):
+            raise DataError(
+                f"The unseen relations {labels[one]!r} and {labels[other]!r} have the same description: nothing can "
+                "tell them apart. Describe the difference."
+            )
         mean = unit_mean(vectors, mask)
         return DescribedRelations(labels, center(vectors, mask), mean, store.provenance.get("fingerprint"))
 
