@@ -217,6 +217,8 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         self._relation_table = _complete(
             relations, labels={r for split in triples.values() for _, r, _ in split}, kind="relation"
         )
+        if len(self._entity_table) < 2:
+            raise DataError(f"{folder} has the one entity {self._entity_table.labels[0]!r}: there is nothing to rank")
         if image_folder is not None:
             self._entity_table = self._entity_table.with_images(image_folder, self._image_name, notes)
 

@@ -25,16 +25,27 @@ def make_evaluator(
     :param protocol: the name of a protocol or of any other evaluator of PyKEEN, a class, or an instance
     :param protocol_kwargs: its arguments
     :param dataset: where a protocol looks labels up, unless its arguments say otherwise
+    :returns: the evaluator
+    :raises EvaluationError: if there is no such protocol, or it has no such argument
     """
     from pykeen.evaluation import evaluator_resolver  # late: resolvers load this package
 
     if isinstance(protocol, Evaluator):
         return protocol
-    cls = evaluator_resolver.lookup(protocol)
+    try:
+        cls = evaluator_resolver.lookup(protocol)
+    except (KeyError, TypeError):
+        known = sorted(cls.protocol for cls in evaluator_resolver.lookup_dict.values() if hasattr(cls, "protocol"))
+        raise EvaluationError(f"There is no protocol {protocol!r}; there are {known}.") from None
     kwargs = dict(protocol_kwargs or {})
     if dataset is not None and issubclass(cls, ProtocolEvaluator) and "entity_to_id" not in kwargs:
         kwargs.setdefault("dataset", dataset)
-    return cls(**kwargs)
+    try:
+        return cls(**kwargs)
+    except TypeError as error:
+        if "keyword argument" not in str(error):
+            raise
+        raise EvaluationError(f"The protocol {protocol!r} cannot be made of {protocol_kwargs}: {error}.") from error
 
 
 def evaluate(

@@ -121,7 +121,7 @@ class Evidence(Baseline):
         relations = relations.cpu() + (self.num_relations if target == LABEL_HEAD else 0)
         entities, ids = entities.cpu(), None if ids is None else ids.cpu()
         step = max(1, self.chunk_size // max(1, self.num_entities if ids is None else len(ids)))
-        for start in range(0, len(entities), step):
+        for start in range(0, max(1, len(entities)), step):
             rows = slice(start, start + step)
             yield rows, self.scorer.queries(entities[rows], relations[rows], ids=ids)
 

@@ -164,7 +164,7 @@ class ScorerRecipe:
         :param seed: the random seed
         :param device: the device
         :param triples: shape: ``(n, 3)``; other triples to train on
-        :param validation: shape: ``(m, 3)``; the triples by which it may stop early
+        :param validation: shape: ``(m, 3)``; the triples by which it may stop early; it does not where there are none
         :param num_epochs: for how many epochs to train, without stopping early
         :returns: the model, and the best epoch if it could stop early
         """
@@ -180,6 +180,8 @@ class ScorerRecipe:
             "tqdm_kwargs": {"desc": f"{self.name} ({part})"},
             **options.pop("training_kwargs", {}),
         }
+        if validation is not None and not len(validation):
+            validation = None
         if num_epochs is not None or validation is None:
             options.pop("stopper", None), options.pop("stopper_kwargs", None)
             training_kwargs |= {} if num_epochs is None else {"num_epochs": num_epochs}

@@ -29,7 +29,7 @@ def hold_out(
     :param limit: about how many triples are set aside at most for either reason
     :param seed: the random seed
     :returns: the triples that are left, and those that are set aside and have an entity that the former know. A triple
-        of two entities that are set aside is in neither
+        of two entities that are set aside is in neither. If none would be left, none is set aside
     """
     generator = torch.Generator().manual_seed(seed)
     degree = degrees(triples, num_entities)
@@ -42,6 +42,8 @@ def hold_out(
     drawn = torch.rand(len(triples), generator=generator) < min(share, limit / max(1, int(plain.sum())))
     held = (head ^ tail) | (plain & drawn)
     rest = triples[plain & ~drawn]
+    if not len(rest):
+        return triples, triples[:0]
     known = occurring(rest[:, [0, 2]], num_entities)
     held &= known[triples[:, 0]] | known[triples[:, 2]]
     return rest, triples[held]

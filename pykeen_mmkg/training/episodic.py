@@ -19,6 +19,7 @@ from ..indexing import Ragged, pick
 from ..options import strict
 from ..sampling.filterer import KnownTriplesFilterer
 from ..sampling.negatives import PoolNegativeSampler, SharedTailNegativeSampler
+from .checked import CheckedTrainingMixin
 
 __all__ = ["EpisodicTrainingLoop", "RelationBalancedInstances"]
 
@@ -67,7 +68,7 @@ class RelationBalancedInstances(BaseBatchedSLCWAInstances):
 
 
 @parse_docdata
-class EpisodicTrainingLoop(SLCWATrainingLoop):
+class EpisodicTrainingLoop(CheckedTrainingMixin, SLCWATrainingLoop):  # type: ignore[misc]
     """The sLCWA loop in short epochs over batches of a few relations each, with corrupted tails.
 
     What is learned from seen relations is to hold for unseen ones: a relation with 15,000 triples says little more

@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 from ..errors import MultimodalError
 from ..indexing import TargetIndex, irreflexive_relations, query_columns
 from ..nn.losses import SampledSoftmaxLoss
-from ..options import check_training, strict
+from ..options import strict
+from .checked import CheckedTrainingMixin
 
 __all__ = ["Pool", "PooledInstances", "SampledSoftmaxTrainingLoop"]
 
@@ -105,7 +106,7 @@ def _steps(
 
 
 @parse_docdata
-class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
+class SampledSoftmaxTrainingLoop(CheckedTrainingMixin, SLCWATrainingLoop):  # type: ignore[misc]
     r"""Predict the answer among a pool of entities that all triples of a batch share.
 
     The pool holds the answers of the batch and entities drawn uniformly from those that occur in training; other known
@@ -174,7 +175,6 @@ class SampledSoftmaxTrainingLoop(SLCWATrainingLoop):
     def train(  # type: ignore[override]  # noqa: D102
         self, triples_factory: CoreTriplesFactory, num_epochs: int = 1, **kwargs: Any
     ) -> list[float] | None:
-        check_training(type(self).__name__, {"num_epochs": num_epochs})
         self._num_epochs = num_epochs
         return super().train(triples_factory, num_epochs=num_epochs, **kwargs)
 

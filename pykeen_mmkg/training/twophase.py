@@ -9,12 +9,13 @@ from ..errors import MultimodalError
 from ..nn.zero_shot.generator import GenerativeLearner
 from ..nn.zero_shot.self_trained import SelfTrained
 from ..options import strict
+from .checked import CheckedTrainingMixin
 
 __all__ = ["TwoPhaseTrainingLoop"]
 
 
 @parse_docdata
-class TwoPhaseTrainingLoop(SLCWATrainingLoop):
+class TwoPhaseTrainingLoop(CheckedTrainingMixin, SLCWATrainingLoop):  # type: ignore[misc]
     """The sLCWA loop for some epochs, then epochs in which only generators and the like learn.
 
     For models with a :class:`.SelfTrained` module, such as ``mre``, ``zsgan`` and ``devise``.

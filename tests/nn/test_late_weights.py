@@ -135,3 +135,10 @@ def test_concatenate() -> None:
     assert joined.mask.shape == (8, 12) and not joined.mask[:2, 5:].any()
     assert joined.scores[:2, :, :5].equal(narrow.scores) and joined.scores[:2, :, 5:].eq(0).all()
     assert joined.answer.tolist() == [4, 0, *data.answer.tolist()]
+
+
+def test_nothing_is_held_out_of_a_tiny_graph() -> None:
+    """Where nothing would be left to train on, all is."""
+    triples = torch.tensor([[0, 0, 1]])
+    rest, held = hold_out(triples, 2)
+    assert rest.tolist() == triples.tolist() and not len(held)

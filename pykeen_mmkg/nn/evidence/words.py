@@ -76,14 +76,15 @@ class CommonWords:
         self.names = tuple(parts)
         both = [f"{name} {text}" for name, text in zip(names, descriptions, strict=True)]
         options = dict(sublinear_tf=True, dtype=numpy.float32)
-        words = TfidfVectorizer(tokenizer=stems, token_pattern=None, lowercase=False, max_df=0.2, **options)
+        # of fewer than five texts, a fifth would be less than one
+        rare = 0.2 if len(both) >= 5 else 1
+        words = TfidfVectorizer(tokenizer=stems, token_pattern=None, lowercase=False, max_df=rare, **options)
         grams = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), min_df=2, **options)
         fields: dict[str, sparse.csr_matrix] = {}
         if not set(parts) <= {"words:characters"}:
-            words.fit(both)
-            fields.update(label=words.transform(names), description=words.transform(descriptions))
+            fields["label"], fields["description"] = _transformed(words, both, names, descriptions)
         if "words:characters" in parts:
-            fields["characters"] = grams.fit_transform(names)
+            (fields["characters"],) = _transformed(grams, names, names)
         if stand_ins is not None:
             rows = stand_ins.ids.repeat_interleave(stand_ins.others.shape[1])
             place = (rows.numpy(), stand_ins.others.flatten().numpy())
@@ -106,6 +107,17 @@ class CommonWords:
                 common = own @ self._fields[other or one][queries.ids.numpy()].T.tocsr()
             tables.append(torch.from_numpy(common.toarray()))
         return 5 * torch.stack(tables)
+
+
+def _transformed(
+    vectorizer: TfidfVectorizer, corpus: Sequence[str], *columns: Sequence[str]
+) -> list[sparse.csr_matrix]:
+    """Fit a vectorizer, and transform columns of texts; where it leaves out every term, to vectors of no dimension."""
+    try:
+        vectorizer.fit(corpus)
+    except ValueError:  # all that these vectorizers raise for a list of texts
+        return [sparse.csr_matrix((len(column), 0), dtype=numpy.float32) for column in columns]
+    return [vectorizer.transform(column) for column in columns]
 
 
 class WordOverlap:

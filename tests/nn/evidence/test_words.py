@@ -115,3 +115,20 @@ def test_words_are_not_case_sensitive_and_any_length() -> None:
     nothing = WordOverlap([None, ""], ["a text", None])
     assert nothing(torch.tensor([0]), torch.tensor([1])).tolist() == [[0.0, 0.0]]
     assert nothing.grid(torch.tensor([0]), torch.tensor([1, 0])).tolist() == [[[0.0, 0.0]], [[0.0, 0.0]]]
+
+
+@pytest.mark.parametrize(("names", "texts"), [(["a"], ["x"]), (["aa", "aa"], ["", ""]), (["same"] * 9, ["same"] * 9)])
+def test_nothing_is_left_to_compare(names: list[str], texts: list[str]) -> None:
+    """Few texts, or equal ones, have no rare word: the parts have nothing to say, and 0 says that."""
+    n = len(names)
+    scores = CommonWords(names, texts)(Queries(torch.tensor([0]), torch.tensor([0]), n, n))
+    assert scores.shape == (5, 1, n)
+    assert not scores[:4].any() or n < 5
+
+
+def test_fewer_than_five_texts() -> None:
+    """A word of one text is rare, though it is in more than a fifth of them; one of two is not."""
+    scores = CommonWords(["dog", "cat"], ["a dog barks", "a cat purrs"])(
+        Queries(torch.tensor([0]), torch.tensor([0]), 2, 2)
+    )
+    assert scores[0, 0, 0] > 0 and scores[3, 0, 0] == pytest.approx(5) and not scores[:4, 0, 1].any()
