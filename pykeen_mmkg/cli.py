@@ -1,4 +1,4 @@
-"""Commands: ``pykeen-mmkg new | split | encode | train | predict | evaluate | audit | datasets | study | demo``.
+"""Commands: ``pykeen-mmkg new | split | encode | train | predict | similar | export | evaluate | ...``.
 
 PyKEEN's own commands know our names as well: ``pykeen train vlkge``, ``pykeen experiments run``, ``pykeen optimize``.
 """
@@ -49,11 +49,35 @@ def _json(_ctx: click.Context, param: click.Parameter, value: str | None) -> dic
     return result
 
 
+def _print(df: Any, as_json: bool) -> None:
+    """Print a data frame as a table, or a row a line as JSON."""
+    for row in df.to_dict(orient="records") if as_json else ():
+        click.echo(json.dumps(row, ensure_ascii=False))
+    if not as_json:
+        click.echo(df.to_string(index=False))
+
+
 def _dataset(name: str, kwargs: dict[str, Any]) -> Any:
     """Return a dataset by name, or by the path of a folder."""
     from .datasets import load_dataset
 
     return load_dataset(name, kwargs)
+
+
+def _open(directory: pathlib.Path, dataset: str | None, dataset_kwargs: dict[str, Any]) -> Any:
+    """Return the model of a saved run and its training triples."""
+    from .runs import open_run
+
+    return open_run(directory, None if dataset is None else _dataset(dataset, dataset_kwargs).training)
+
+
+def _run_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    help_text = "The dataset, for a run that was saved without training triples (experiments run)."
+    function = click.option(
+        "--dataset-kwargs", callback=_json, help="Keyword arguments of the dataset, as a JSON object."
+    )(function)
+    function = click.option("--dataset", help=help_text)(function)
+    return click.argument("directory", type=click.Path(path_type=pathlib.Path))(function)
 
 
 def _dataset_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -212,13 +236,11 @@ def train(
 
 
 @main.command()
-@click.argument("directory", type=click.Path(path_type=pathlib.Path))
+@_run_options
 @click.option("--head", help="Label or name of the head; leave open the slot to predict.")
 @click.option("--relation", help="Label or name of the relation.")
 @click.option("--tail", help="Label or name of the tail.")
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="How many answers.")
-@click.option("--dataset", help="The dataset, for a run that was saved without training triples (experiments run).")
-@click.option("--dataset-kwargs", callback=_json, help="Keyword arguments of the dataset, as a JSON object.")
 @click.option("--known", multiple=True, help="File of further true triples to leave out; repeatable.")
 @click.option("--mark-known", is_flag=True, help="Show what is known already, and mark it, rather than leave it out.")
 @click.option("--queries", help="File of queries: head, relation, tail a row, the open one empty or '?'.")
@@ -244,13 +266,12 @@ def predict(
     """
     from .datasets.files import map_triples, read_triples
     from .predict import Predictor, read_queries
-    from .runs import open_run
 
     one = {"head": head, "relation": relation, "tail": tail}
     if queries is not None and any(one.values()):
         raise click.UsageError("Give either --queries, or two of --head, --relation and --tail.")
     asked = [one] if queries is None else read_queries(queries)
-    model, factory = open_run(directory, None if dataset is None else _dataset(dataset, dataset_kwargs).training)
+    model, factory = _open(directory, dataset, dataset_kwargs)
     others = []
     for path in known:
         rows = read_triples(pathlib.Path(path), tuple(factory.relation_to_id))
@@ -266,11 +287,8 @@ def predict(
             df = predictor.explain(query, df)
         if queries is not None:
             click.echo(json.dumps({**query, "answers": df.to_dict(orient="records")}, ensure_ascii=False))
-        elif as_json:
-            for row in df.to_dict(orient="records"):
-                click.echo(json.dumps(row, ensure_ascii=False))
         else:
-            click.echo(df.to_string(index=False))
+            _print(df, as_json)
 
 
 @main.command()
@@ -319,6 +337,54 @@ def evaluate(
         seed = getattr(model, "_random_seed", None)
         write_json(output, describe(results, dataset=data, seeds=[] if seed is None else [seed]))
         click.echo(f"written to {output}")
+
+
+@main.command()
+@_run_options
+@click.option("--entity", help="Label or name of an entity.")
+@click.option("--text", help="A text, to be encoded.")
+@click.option("--image", type=click.Path(path_type=pathlib.Path), help="A picture, to be encoded.")
+@click.option("--modality", help="By which vectors: fused, structural, textual, visual, or a scorer's name.")
+@click.option("--encoder", help="For a text or a picture: the encoder of the entities' features.")
+@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="How many entities.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def similar(
+    directory: pathlib.Path, dataset: str | None, dataset_kwargs: dict[str, Any], as_json: bool, **query: Any
+) -> None:
+    """Show the entities like an entity, a text or a picture, by the vectors of the run saved in DIRECTORY.
+
+    Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
+    """
+    from .similar import similar as nearest
+
+    model, factory = _open(directory, dataset, dataset_kwargs)
+    _print(nearest(model, factory, **query), as_json)
+
+
+@main.command()
+@_run_options
+@click.argument("path", type=click.Path(path_type=pathlib.Path))
+@click.option("--kind", type=click.Choice(["entity", "relation"]), default="entity", show_default=True)
+@click.option("--modality", help="Which vectors: fused, structural, textual, visual, or a scorer's name.")
+def export(
+    directory: pathlib.Path,
+    dataset: str | None,
+    dataset_kwargs: dict[str, Any],
+    path: pathlib.Path,
+    kind: Any,
+    modality: str | None,
+) -> None:
+    """Write the vectors of the run saved in DIRECTORY, with labels, to PATH: .safetensors, .npy, .parquet or .tsv.
+
+    Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
+    """
+    from .vectors import export_vectors, vectors_of
+
+    model, factory = _open(directory, dataset, dataset_kwargs)
+    store = vectors_of(model, factory, modality=modality, kind=kind)
+    export_vectors(store, path)
+    dtype = store.provenance.get("dtype", "real")
+    click.echo(f"{path}: {int(store.mask.sum())} {store.modality} vectors of {store.dim} dimensions ({dtype})")
 
 
 @main.command()

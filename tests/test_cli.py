@@ -8,10 +8,12 @@ import sys
 import pytest
 import yaml
 from click.testing import CliRunner
+from torch.nn import functional
 
 from pykeen_mmkg._version import VERSION
 from pykeen_mmkg.cli import main
 from pykeen_mmkg.datasets import SPLIT_KINDS, MultimodalDataset, SplitRule
+from pykeen_mmkg.features import FeatureStore
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +242,22 @@ def test_queries(run, folder, tmp_path) -> None:
     assert "does not exist" in _invoke(*common, "--head", "e7", "--relation", "r1", "--known", "none.tsv", code=2)
     assert "either" in _invoke(*common, "--queries", tmp_path / "q.tsv", "--head", "e7", code=2)
     assert "latefusion" in _invoke(*common, "--head", "e7", "--relation", "r1", "--explain", code=2)
+
+
+def test_similar_and_export(run, folder, tmp_path) -> None:
+    """The vectors of a saved run: the nearest, and all of them in a file that is a store of features."""
+    data = (run, "--dataset", folder)
+    query = (*data, "--entity", "e7", "-k", 3)
+    lines = [json.loads(line) for line in _invoke("similar", *query, "--json").splitlines()]
+    assert [line["rank"] for line in lines] == [1, 2, 3] and "e7" not in {line["label"] for line in lines}
+    text = _invoke("export", *data, tmp_path / "fused.safetensors")
+    store = FeatureStore.load(tmp_path / "fused.safetensors")
+    assert f"{int(store.mask.sum())} fused vectors of {store.dim} dimensions" in text
+    own = functional.normalize(store.vectors, dim=-1) @ functional.normalize(store.lookup(["e7"])[0][0], dim=-1)
+    assert lines[0]["similarity"] == pytest.approx(own.sort().values[-2].item(), abs=1e-5)
+    assert "textual" in _invoke("export", *data, tmp_path / "t.tsv", "--modality", "textual")
+    assert "it has" in _invoke("export", *data, tmp_path / "t.tsv", "--modality", "odd", code=2)
+    assert "No entity" in _invoke("similar", *data, "--entity", "nobody", code=2)
 
 
 def test_interrupted(monkeypatch) -> None:

@@ -40,7 +40,9 @@ ROOMS: dict[str, str] = {
     "audit": "errors io indexing features datasets sampling baselines evaluation",
     "study": "errors options io encoders datasets evaluation pipeline_arguments",
     "demo": "errors datasets models evaluation predict",
-    "cli": "errors _version io datasets modalities evaluation runs predict audit study demo",
+    "vectors": "errors io features datasets modalities nn",
+    "similar": "errors features encoders modalities predict vectors",
+    "cli": "errors _version io datasets modalities evaluation runs predict similar vectors audit study demo",
     "__main__": "cli",
 }
 

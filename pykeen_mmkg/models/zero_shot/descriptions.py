@@ -138,7 +138,7 @@ class DescribedRelationsMixin:
                 "tell them apart. Describe the difference."
             )
         mean = unit_mean(vectors, mask)
-        return DescribedRelations(labels, center(vectors, mask), mean, store.provenance.get("fingerprint"))
+        return DescribedRelations(labels, center(vectors, mask), mean, store.provenance.get("encoder_fingerprint"))
 
     def _remember_encoder(self, encoder: Any, encoder_kwargs: Any) -> None:
         """Keep the name of the encoder, never the encoder itself, for relations to come."""

@@ -7,6 +7,7 @@ import torch
 from pykeen.pipeline import pipeline
 from pykeen.triples import TriplesFactory
 
+from pykeen_mmkg.encoders import make_encoder
 from pykeen_mmkg.errors import DataError, FeatureError
 from pykeen_mmkg.features import FeatureStore
 from pykeen_mmkg.models.zero_shot.descriptions import DescribedRelations
@@ -182,6 +183,19 @@ def test_errors() -> None:
     factory = TriplesFactory.from_labeled_triples(_factory(TRAINING).triples, create_inverse_triples=True)
     with pytest.raises(DataError, match="create_inverse_triples=False"):
         DeViSE(triples_factory=factory, sources={"features": _features()})
+
+
+def test_added_by_another_encoder(dual_encoder: pathlib.Path) -> None:
+    """A description is encoded by the encoder of the others, or refused."""
+    encoder = make_encoder(str(dual_encoder))
+    vectors = encoder.encode_texts([f"relation {k}" for k in range(R)])
+    store = FeatureStore.from_tensors(list(RELATIONS), vectors, modality="textual", provenance=encoder.describe())
+    entities = FeatureStore.from_tensors(list(ENTITIES), torch.randn(N, vectors.shape[1]), modality="textual")
+    features = {"textual": entities, "relation_textual": store}
+    model = TextOnly(triples_factory=_factory(TRAINING), sources={"features": features}, random_seed=0)
+    assert model.add_relation("something else", encoder=str(dual_encoder)) == R
+    with pytest.raises(FeatureError, match="is not the one of the model's relations"):
+        model.add_relation("a third", encoder="dual", encoder_kwargs={"model": str(dual_encoder), "normalize": True})
 
 
 def test_added_relations() -> None:
