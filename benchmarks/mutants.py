@@ -47,7 +47,11 @@ TESTS: dict[str, list[str]] = {
     "nn/zero_shot/running_norm": ["nn/zero_shot/test_running_norm.py"],
     "evaluation/protocols": ["evaluation/test_protocols.py", "evaluation/test_candidates.py"],
     "evaluation/evaluator": ["evaluation/test_evaluator.py", "evaluation/test_protocols.py"],
-    "evaluation/ranking": ["evaluation/test_ranking.py", "evaluation/test_protocols.py"],
+    "evaluation/ranking": [
+        "evaluation/test_ranking.py",
+        "evaluation/test_protocols.py",
+        "evaluation/test_evaluator.py",
+    ],
     "evaluation/candidates": ["evaluation/test_candidates.py", "evaluation/test_protocols.py"],
 }
 

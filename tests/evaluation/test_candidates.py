@@ -113,6 +113,9 @@ def test_a_multimodal_folder_provides_its_candidates(tmp_path):
     numbers = other.candidates("tail", model.num_entities, model=model).lists[0].tolist()
     assert sorted(numbers) == sorted([ids["b"], ids["d"]])
     assert [Path(path).name for path in other.known_true] == ["other.tsv"]
+    folder = dict(dataset="multimodal", dataset_kwargs={"path": str(tmp_path)})
+    lists = ZSLCandidatesEvaluator(candidates={"new": ["b", "c"]}, **folder)
+    assert lists.evaluate(model, triples, use_tqdm=False).ranks.num_candidates.tolist() == [2]
     heads = ZSLCandidatesEvaluator(head_candidates={"new": ["a", "b"]}, **kwargs)
     assert set(heads.evaluate(model, triples, use_tqdm=False).ranks.side) == {"head"}
 
@@ -131,3 +134,15 @@ def test_keys_beyond_the_last_are_not_found():
     sets = CandidateSets.from_mapping({"0": {"1": [2]}}, num_entities=3)
     with pytest.raises(EvaluationError, match="entity with id 2"):
         sets.find(torch.tensor([2]), torch.tensor([0]))
+
+
+def test_a_relation_beyond_all_lists_has_none():
+    """Neither from triples without it, nor from none, nor by taking over what the other sets lack."""
+    query = torch.tensor([0])
+    nothing = CandidateSets.from_triples(torch.empty(0, 3, dtype=torch.long), "tail")
+    tails = CandidateSets.from_triples(torch.tensor([[0, 0, 1], [2, 1, 0]]), "tail")
+    mixed = tails.override(CandidateSets.from_triples(torch.tensor([[2, 0, 2]]), "tail"), [1])
+    for sets, relation in ((nothing, 0), (tails, 2), (mixed, 1)):
+        with pytest.raises(EvaluationError, match=f"relation with id {relation}"):
+            sets.find(query, torch.tensor([relation]))
+    assert _lists(mixed, [(0, 0)]) == [[1]]

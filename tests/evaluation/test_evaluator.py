@@ -15,7 +15,7 @@ from pykeen_mmkg.evaluation.protocols import (
     ZSLCandidatesEvaluator,
 )
 
-from .reference import evaluate_table
+from .reference import evaluate_table, slow_rank
 
 
 def test_all_metrics_equal_those_of_pykeen(nations):
@@ -112,3 +112,60 @@ def test_an_answer_competes_with_the_score_that_it_is_said_to_have():
     )
     assert evaluator.ranks["tail", "optimistic"][0].tolist() == [1]
     assert evaluator.ranks["tail", "pessimistic"][0].tolist() == [1]
+
+
+def test_scores_from_elsewhere_are_ranked_among_the_candidates():
+    """PyKEEN's own loop hands scores over: only candidates and the answer compete, and the triples are kept."""
+    lists = {0: [0, 3]}
+    evaluator = ZSLCandidatesEvaluator(candidates=lists, ids=True)
+    evaluator.num_entities = 5
+    scores = torch.tensor([[1.0, 9.0, 2.0, 4.0, 9.0], [5.0, 9.0, 9.0, 1.0, 3.0]])
+    batch = torch.tensor([[1, 0, 2], [2, 0, 4]])
+    evaluator.process_scores_(batch, "tail", scores, true_scores=torch.tensor([[2.0], [3.0]]))
+    result = evaluator.finalize()
+    table = torch.zeros(5, 1, 5)
+    table[batch[:, 0], 0] = scores
+    expected = [slow_rank(table, triple, "tail", set(), lists[0]) for triple in batch.tolist()]
+    ranks = result.ranks
+    assert list(zip(ranks.optimistic, ranks.pessimistic, ranks.num_candidates, strict=True)) == expected
+    assert ranks.triples.tolist() == batch.tolist()
+
+
+def test_nothing_to_finalize():
+    """Neither before an evaluation nor after it, for what was ranked is given out once."""
+    evaluator = StandardEvaluator()
+    with pytest.raises(EvaluationError, match="Nothing has been evaluated"):
+        evaluator.finalize()
+    evaluate_table(evaluator, torch.rand(4, 1, 4), [(0, 0, 1)], [])
+    with pytest.raises(EvaluationError, match="Nothing has been evaluated"):
+        evaluator.finalize()
+
+
+def test_unknown_relations_are_refused(nations):
+    dataset, model, kwargs = nations
+    for relation, message in (("odd", "no relation 'odd'"), (55, "no relation 55")):
+        evaluator = StandardEvaluator(exclude_relations=[relation], dataset=dataset)
+        with pytest.raises(EvaluationError, match=message):
+            evaluator.evaluate(model, dataset.testing.mapped_triples, **kwargs)
+
+
+def test_a_model_in_training_is_evaluated_without_its_dropout(nations):
+    """Ranks are those of the model at rest."""
+    dataset, model, kwargs = nations
+    model.train()
+    StandardEvaluator().evaluate(model, dataset.testing.mapped_triples[:2], **kwargs)
+    assert not model.training
+
+
+def test_a_missing_filter_is_told(nations, caplog):
+    """Once, and only where there is one to miss."""
+    dataset, model, _ = nations
+    triples, none = dataset.testing.mapped_triples[:2], {"use_tqdm": False}
+    for evaluator, kwargs, told in (
+        (StandardEvaluator(), none, True),
+        (StandardEvaluator(filtered=False), none, False),
+        (StandardEvaluator(), {**none, "additional_filter_triples": dataset.training.mapped_triples}, False),
+    ):
+        caplog.clear()
+        evaluator.evaluate(model, triples, **kwargs)
+        assert ("give `additional_filter_triples`" in caplog.text) == told

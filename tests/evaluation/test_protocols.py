@@ -273,8 +273,8 @@ def test_pools_come_from_all_files(tmp_path, nations):
     others = [e for e in dataset.entity_to_id if e != t][:3]
     for name, tails in (("one.tsv", [t, others[0]]), ("two.tsv", others[1:])):
         (tmp_path / name).write_text("".join(f"{h}\t{r}\t{tail}\n" for tail in tails))
-    for files, expected in (["one.tsv"], 2), (["one.tsv", "two.tsv"], 4):
-        evaluator = RelationPoolEvaluator(
-            pool_triples=[tmp_path / name for name in files], dataset=dataset, filtered=False
-        )
+    one, two = str(tmp_path / "one.tsv"), tmp_path / "two.tsv"
+    for files, expected in ([one], 2), (one, 2), ([one, two], 4):
+        evaluator = RelationPoolEvaluator(pool_triples=files, dataset=dataset, filtered=False)
+        assert not evaluator.merged
         assert evaluator.evaluate(model, triple, **kwargs).ranks.num_candidates.tolist() == [expected]

@@ -129,8 +129,64 @@ def test_a_grid_has_the_gradients_of_its_pairs(training: bool) -> None:
         torch.testing.assert_close(gradient, gradients[1][name], atol=1e-4, rtol=1e-3)
 
 
+def test_weights_of_relations_by_hand() -> None:
+    """The weights of each directed relation for each query, term by term."""
+    generator = torch.Generator().manual_seed(3)
+    triples = torch.stack([torch.randint(high, (12,), generator=generator) for high in (N, R - 1, N)], dim=-1)
+    module = _module(triples, torch.tensor([[0, 1]]))
+    rows = {tuple(row) for row in triples.tolist()}
+    # the last relation has no triple; the second query asks for one that the graph does not have
+    heads, relations = torch.tensor([int(triples[0, 0]), 5]), torch.tensor([0, -1])
+    texts = torch.stack([module.relations[0], _texts(1, 9)[0]])
+    double = 2 * R
+    out = {s: [(h, t) if s < R else (t, h) for h, r, t in rows if r == s % R] for s in range(double)}
+    sizes = torch.tensor([[math.log1p(len(out[s])), math.log1p(len({x for x, _ in out[s]}))] for s in range(double)])
+    plain = torch.cat([module.relations, module.relations])
+    present = torch.tensor([len(out[s]) > 0 for s in range(double)])
+    bands = []
+    for x in (plain, module.near, module.far):
+        cosines = torch.tensor([float(a @ b) for a in module.relations[present[:R]] for b in x[present]])
+        bands.append((cosines.mean(), cosines.std()))
+    with torch.no_grad():
+        weights = module.relation_weights(heads, relations, texts)
+        for q, (head, relation) in enumerate(zip(heads.tolist(), relations.tolist(), strict=True)):
+            hidden = []
+            for s in range(double):
+                close = [
+                    (texts[q] @ x[s] - m) / d for x, (m, d) in zip((plain, module.near, module.far), bands, strict=True)
+                ]
+                backward = float(s >= R)
+                scaled = (sizes[s] - sizes.mean(0)) / sizes.std(0)
+                alike = float(texts[q] @ plain[s] > 0.8)
+                key = module.key.weight @ torch.cat([plain[s], module.near[s], module.far[s]])
+                first = [close[0], close[0] * (1 - backward), close[1], close[2], alike, backward]
+                match = (module.query.weight @ texts[q]) * key
+                x = module.hidden(torch.cat([torch.tensor(first), scaled, match]))
+                own = {s: sum(x == head for x, _ in out[s]) * (s % R != relation) for s in (s, (s + R) % double)}
+                count = [math.log1p(own[s]), math.log1p(own[(s + R) % double])]
+                text = module.entities[head]
+                second = [own[s] > 0, count[0], count[1] > 0, 4 * text @ module.near[s], 4 * text @ module.far[s]]
+                match = (module.head_query.weight @ text) * key
+                x = x + module.head_hidden.weight @ torch.cat([torch.tensor([float(y) for y in second]), match])
+                hidden.append(module.weights(x.relu()))
+            allowed = [bool(present[s]) and s % R != relation for s in range(double)]
+            shares = torch.stack([hidden[s][8:] for s in range(double) if allowed[s]]).softmax(dim=0)
+            for s in range(double):
+                got = torch.cat([part[q, s] for part in weights[:4]])
+                expected = torch.log1p(torch.exp(hidden[s][:8] - 1)) if allowed[s] else torch.zeros(8)
+                torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+                share = shares[sum(allowed[:s])] if allowed[s] else torch.zeros(2)
+                torch.testing.assert_close(weights.share[q, s], share, atol=1e-5, rtol=1e-4)
+    learned = {name.removesuffix(".weight") for name, _ in module.named_parameters()}
+    assert {"query", "key", "head_query", "head_hidden"} <= learned
+    assert not {"query.bias", "key.bias", "head_query.bias", "head_hidden.bias"} & learned
+    assert not {"entities", "relations", "near", "far", "keys", "static", "band"} & set(module.state_dict())
+
+
 def test_errors() -> None:
-    """Unknown evidence is named."""
+    """Unknown evidence is named, and a graph without a triple."""
+    with pytest.raises(MultimodalError, match="no triple"):
+        _module(torch.empty(0, 3, dtype=torch.long))
     triples = torch.tensor([[0, 0, 1]])
     with pytest.raises(MultimodalError, match="evidence must be some of"):
         _module(triples, evidence=["rumours"])
