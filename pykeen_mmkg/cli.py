@@ -6,12 +6,12 @@ PyKEEN's own commands know our names as well: ``pykeen train vlkge``, ``pykeen e
 import json
 import pathlib
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from ._version import VERSION
+from .cli_options import dataset_options, find_dataset, json_object, open_model, print_frame, run_options
 from .errors import MultimodalError
 
 __all__ = ["main"]
@@ -35,56 +35,6 @@ class _Group(click.Group):
 @click.version_option(VERSION)
 def main() -> None:
     """Multimodal knowledge graphs for PyKEEN."""
-
-
-def _json(_ctx: click.Context, param: click.Parameter, value: str | None) -> dict[str, Any]:
-    if value is None:
-        return {}
-    try:
-        result = json.loads(value)
-    except json.JSONDecodeError as error:
-        raise click.BadParameter(f"not JSON: {error}", param=param) from error
-    if not isinstance(result, dict):
-        raise click.BadParameter("not a JSON object", param=param)
-    return result
-
-
-def _print(df: Any, as_json: bool) -> None:
-    """Print a data frame as a table, or a row a line as JSON."""
-    for row in df.to_dict(orient="records") if as_json else ():
-        click.echo(json.dumps(row, ensure_ascii=False))
-    if not as_json:
-        click.echo(df.to_string(index=False))
-
-
-def _dataset(name: str, kwargs: dict[str, Any]) -> Any:
-    """Return a dataset by name, or by the path of a folder."""
-    from .datasets import load_dataset
-
-    return load_dataset(name, kwargs)
-
-
-def _open(directory: pathlib.Path, dataset: str | None, dataset_kwargs: dict[str, Any]) -> Any:
-    """Return the model of a saved run and its training triples."""
-    from .runs import open_run
-
-    return open_run(directory, None if dataset is None else _dataset(dataset, dataset_kwargs).training)
-
-
-def _run_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    help_text = "The dataset, for a run that was saved without training triples (experiments run)."
-    function = click.option(
-        "--dataset-kwargs", callback=_json, help="Keyword arguments of the dataset, as a JSON object."
-    )(function)
-    function = click.option("--dataset", help=help_text)(function)
-    return click.argument("directory", type=click.Path(path_type=pathlib.Path))(function)
-
-
-def _dataset_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    function = click.option(
-        "--dataset-kwargs", callback=_json, help="Keyword arguments of the dataset, as a JSON object."
-    )(function)
-    return click.argument("dataset")(function)
 
 
 @main.command()
@@ -133,9 +83,9 @@ def split(folder: pathlib.Path, output: pathlib.Path, kind: str, ratios: tuple[f
 
 
 @main.command()
-@_dataset_options
+@dataset_options
 @click.option("--encoder", default=None, help="Name on the hub, or local folder.")
-@click.option("--encoder-kwargs", callback=_json, help="Keyword arguments of the encoder, as a JSON object.")
+@click.option("--encoder-kwargs", callback=json_object, help="Keyword arguments of the encoder, as a JSON object.")
 @click.option("--store", type=click.Path(path_type=pathlib.Path), help="The folder of the encoded features.")
 @click.option("--output", type=click.Path(path_type=pathlib.Path), help="Also write one .safetensors per modality.")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be decoded.")
@@ -154,7 +104,7 @@ def encode(
     """
     from .modalities import DEFAULT_ENCODER, FEATURE_KEYS, ModalitySources, labels_of
 
-    factory = _dataset(dataset, dataset_kwargs).training
+    factory = find_dataset(dataset, dataset_kwargs).training
     given = {"encoder_kwargs": encoder_kwargs or None, "store": store, "strict": strict}
     sources = ModalitySources.from_factory(factory, given, encoder=encoder or DEFAULT_ENCODER)
     # texts first, which are the lesser work: what an encoder lacks then shows before all images are encoded
@@ -173,9 +123,41 @@ def encode(
             click.echo(f"  written to {output / f'{key}.safetensors'}")
 
 
+@main.command("import")
+@click.argument("file", type=click.Path(path_type=pathlib.Path))
+@click.option("--dataset", required=True, help="Name of a dataset, or folder.")
+@click.option("--dataset-kwargs", callback=json_object, help="Keyword arguments of the dataset, as a JSON object.")
+@click.option("--modality", required=True, help="visual, textual, relation_visual or relation_textual.")
+@click.option(
+    "--ids", help='Which row is whose: a file of label and row by line, or "dataset" for the order of its ids.'
+)
+@click.option("--several", type=click.Choice(["mean"]), help="What becomes of several vectors of one label.")
+@click.option("--output", type=click.Path(path_type=pathlib.Path), help="The store, default: the dataset's folder.")
+def import_(
+    file: pathlib.Path,
+    dataset: str,
+    dataset_kwargs: dict[str, Any],
+    modality: str,
+    ids: str | None,
+    several: Any,
+    output: pathlib.Path | None,
+) -> None:
+    """Import the feature vectors in FILE, which something else computed, for DATASET; FILE stays as it is.
+
+    Read are .npy, .npz, .pt, .safetensors, .h5, .csv, .tsv, and pickles of plain arrays (nothing in them is run).
+    """
+    from .datasets.feature_import import import_features
+
+    made = import_features(file, find_dataset(dataset, dataset_kwargs), modality, ids, output, several)
+    click.echo(f"{modality}: {made}")
+    click.echo(f"  written to {made.path}")
+    if not made.found:
+        click.echo(f"  name it to a model: sources={{'features': {{'{modality}': '{made.path}'}}}}")
+
+
 @main.command()
 @click.option("--dataset", help="Name of a dataset, or folder.")
-@click.option("--dataset-kwargs", callback=_json, help="Keyword arguments of the dataset, as a JSON object.")
+@click.option("--dataset-kwargs", callback=json_object, help="Keyword arguments of the dataset, as a JSON object.")
 @click.option("--model", help="Name of a model, such as latefusion or vlkge.")
 @click.option("--epochs", type=click.IntRange(min=0), help="Training epochs, by default PyKEEN's.")
 @click.option("--encoder", help="What encodes texts and images: name on the hub, or local folder.")
@@ -236,7 +218,7 @@ def train(
 
 
 @main.command()
-@_run_options
+@run_options
 @click.option("--head", help="Label or name of the head; leave open the slot to predict.")
 @click.option("--relation", help="Label or name of the relation.")
 @click.option("--tail", help="Label or name of the tail.")
@@ -271,7 +253,7 @@ def predict(
     if queries is not None and any(one.values()):
         raise click.UsageError("Give either --queries, or two of --head, --relation and --tail.")
     asked = [one] if queries is None else read_queries(queries)
-    model, factory = _open(directory, dataset, dataset_kwargs)
+    model, factory = open_model(directory, dataset, dataset_kwargs)
     others = []
     for path in known:
         rows = read_triples(pathlib.Path(path), tuple(factory.relation_to_id))
@@ -288,14 +270,14 @@ def predict(
         if queries is not None:
             click.echo(json.dumps({**query, "answers": df.to_dict(orient="records")}, ensure_ascii=False))
         else:
-            _print(df, as_json)
+            print_frame(df, as_json)
 
 
 @main.command()
 @click.argument("directory", type=click.Path(path_type=pathlib.Path))
-@_dataset_options
+@dataset_options
 @click.option("--protocol", default="standard", show_default=True, help="The name of a protocol.")
-@click.option("--protocol-kwargs", callback=_json, help="Keyword arguments of the protocol, as a JSON object.")
+@click.option("--protocol-kwargs", callback=json_object, help="Keyword arguments of the protocol, as a JSON object.")
 @click.option("--split", default="testing", show_default=True, help="testing, validation, or a further split.")
 @click.option("--by", multiple=True, type=click.Choice(["relation", "side", "query", "target"]), help="Break down by.")
 @click.option("--output", type=click.Path(path_type=pathlib.Path), help="Also write a JSON file with all metrics.")
@@ -319,7 +301,7 @@ def evaluate(
     from .io import write_json
     from .runs import AlignedDataset, open_run
 
-    data = _dataset(dataset, dataset_kwargs)
+    data = find_dataset(dataset, dataset_kwargs)
     model, factory = open_run(directory, data.training)
     if (model.num_entities, model.num_relations) != (factory.num_entities, factory.num_relations):
         raise MultimodalError(
@@ -340,7 +322,7 @@ def evaluate(
 
 
 @main.command()
-@_run_options
+@run_options
 @click.option("--entity", help="Label or name of an entity.")
 @click.option("--text", help="A text, to be encoded.")
 @click.option("--image", type=click.Path(path_type=pathlib.Path), help="A picture, to be encoded.")
@@ -357,12 +339,12 @@ def similar(
     """
     from .similar import similar as nearest
 
-    model, factory = _open(directory, dataset, dataset_kwargs)
-    _print(nearest(model, factory, **query), as_json)
+    model, factory = open_model(directory, dataset, dataset_kwargs)
+    print_frame(nearest(model, factory, **query), as_json)
 
 
 @main.command()
-@_run_options
+@run_options
 @click.argument("path", type=click.Path(path_type=pathlib.Path))
 @click.option("--kind", type=click.Choice(["entity", "relation"]), default="entity", show_default=True)
 @click.option("--modality", help="Which vectors: fused, structural, textual, visual, or a scorer's name.")
@@ -380,7 +362,7 @@ def export(
     """
     from .vectors import export_vectors, vectors_of
 
-    model, factory = _open(directory, dataset, dataset_kwargs)
+    model, factory = open_model(directory, dataset, dataset_kwargs)
     store = vectors_of(model, factory, modality=modality, kind=kind)
     export_vectors(store, path)
     dtype = store.provenance.get("dtype", "real")
@@ -388,14 +370,14 @@ def export(
 
 
 @main.command()
-@_dataset_options
+@dataset_options
 @click.option("--json", "as_json", is_flag=True, help="JSON in place of text.")
 @click.option("--fail-on", default=None, help="Exit with 1 at findings of these severities or checks.")
 def audit(dataset: str, dataset_kwargs: dict[str, Any], as_json: bool, fail_on: str | None) -> None:
     """Look for leaks between the splits of DATASET, unseen items, duplicates and placeholder vectors."""
     from .audit.checks import audit as run
 
-    report = run(_dataset(dataset, dataset_kwargs))
+    report = run(find_dataset(dataset, dataset_kwargs))
     click.echo(report.to_json() if as_json else report.to_text())
     if fail_on is not None and report.failed(fail_on):
         sys.exit(1)

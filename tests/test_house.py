@@ -42,7 +42,9 @@ ROOMS: dict[str, str] = {
     "demo": "errors datasets models evaluation predict",
     "vectors": "errors io features datasets modalities nn",
     "similar": "errors features encoders modalities predict vectors",
-    "cli": "errors _version io datasets modalities evaluation runs predict similar vectors audit study demo",
+    "cli_options": "datasets runs",
+    "cli": "cli_options errors _version io datasets modalities evaluation runs predict similar vectors audit study "
+    "demo",
     "__main__": "cli",
 }
 

@@ -89,12 +89,13 @@ def open_document(path: pathlib.Path) -> tuple[dict[str, torch.Tensor], dict]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise FeatureError(
-            f"{path} is damaged or no safetensors file ({error}). Delete it and encode again."
+            f"{path} is damaged or no safetensors file ({error}). What `encode` wrote can be encoded again; a file of "
+            "another kind is imported by `pykeen-mmkg import`."
         ) from error
     except KeyError:
         raise FeatureError(
-            f"{path} is a safetensors file, but no feature file of pykeen-mmkg. Build one from own tensors with "
-            "FeatureStore.from_tensors(labels, vectors).save(path)."
+            f"{path} is a safetensors file, but no feature file of pykeen-mmkg. Import it by `pykeen-mmkg "
+            "import`, or build one from own tensors with FeatureStore.from_tensors(labels, vectors).save(path)."
         ) from None
     return tensors, document
 
@@ -198,7 +199,7 @@ class FeatureStore:
         try:
             vectors, mask, counts = tensors["vectors"], tensors["mask"], tensors["counts"]
         except KeyError as error:
-            raise FeatureError(f"{path} is damaged: it lacks the tensor {error}. Delete it and encode again.") from None
+            raise FeatureError(f"{path} is damaged: it lacks the tensor {error}; encode or import it again.") from None
         if vectors.ndim != 2 or any(tensor.shape[0] != n for tensor in (vectors, mask, counts)):
             raise FeatureError(f"{path} is damaged: {n} labels, but vectors of shape {tuple(vectors.shape)}.")
         # a store of smaller floats is small on the disk only: float32 needs no copy and stays mapped
