@@ -12,7 +12,7 @@ import torch
 from pykeen.models import Model
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
-from ..errors import RunError
+from ..errors import MultimodalError, RunError
 
 __all__ = ["load_pykeen_run", "read_training_triples"]
 
@@ -26,9 +26,12 @@ def _rows(path: pathlib.Path) -> list[list[str]]:
         raise RunError(f"{path.parent} is no folder of triples saved by PyKEEN: {path.name} is missing.")
     try:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            return list(csv.reader(file, delimiter="\t"))[1:]
+            rows = list(csv.reader(file, delimiter="\t"))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"{path} is damaged ({error}).") from error
+    if not rows:
+        raise RunError(f"{path} is damaged: it is empty.")
+    return rows[1:]
 
 
 def read_training_triples(folder: str | pathlib.Path) -> TriplesFactory:
@@ -42,25 +45,49 @@ def read_training_triples(folder: str | pathlib.Path) -> TriplesFactory:
     :raises RunError: if a file is missing or damaged
     """
     folder = pathlib.Path(folder)
-    maps: dict[str, dict[str, int]] = {}
-    for name in (TriplesFactory.file_name_entity_to_id, TriplesFactory.file_name_relation_to_id):
-        rows = _rows(folder / f"{name}.tsv.gz")
-        try:
-            maps[name] = {label: int(index) for index, label in rows}
-        except ValueError as error:
-            raise RunError(f"{folder / name}.tsv.gz is damaged ({error}).") from error
-    triples = [[int(field) for field in row] for row in _rows(folder / TriplesFactory.triples_file_name)]
+    maps = {
+        name: _label_map(folder / f"{name}.tsv.gz")
+        for name in (TriplesFactory.file_name_entity_to_id, TriplesFactory.file_name_relation_to_id)
+    }
+    entities, relations = maps.values()
+    path = folder / TriplesFactory.triples_file_name
     try:
-        base = torch.load(folder / TriplesFactory.base_file_name, weights_only=True)
+        triples = [(int(head), int(relation), int(tail)) for head, relation, tail in _rows(path)]
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}).") from error
+    sizes = (len(entities), len(relations), len(entities))
+    for row in triples:
+        if not all(0 <= index < size for index, size in zip(row, sizes, strict=True)):
+            raise RunError(f"{path} is damaged: the triple {row} has an id without a label.")
+    base_path = folder / TriplesFactory.base_file_name
+    if not base_path.is_file():
+        raise RunError(f"{folder} is no folder of triples saved by PyKEEN: {base_path.name} is missing.")
+    try:
+        base = torch.load(base_path, weights_only=True)
+        inverse, metadata = base["create_inverse_triples"], dict(base["metadata"] or {})
     except Exception as error:  # torch has no single error for what it refuses
-        raise RunError(f"{folder / TriplesFactory.base_file_name} cannot be read ({error}).") from error
+        raise RunError(f"{base_path} cannot be read ({error}).") from error
+    if not isinstance(inverse, bool):
+        raise RunError(f"{base_path} does not say whether there are inverse triples.")
     return TriplesFactory(
         mapped_triples=torch.tensor(triples, dtype=torch.long).view(-1, 3),
-        create_inverse_triples=base["create_inverse_triples"],
-        metadata=base["metadata"],
-        entity_to_id=maps[TriplesFactory.file_name_entity_to_id],
-        relation_to_id=maps[TriplesFactory.file_name_relation_to_id],
+        create_inverse_triples=inverse,
+        metadata=metadata,
+        entity_to_id=entities,
+        relation_to_id=relations,
     )
+
+
+def _label_map(path: pathlib.Path) -> dict[str, int]:
+    """Read a table of ids and labels, of which each comes once."""
+    rows = _rows(path)
+    try:
+        found = {label: int(index) for index, label in rows}
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}).") from error
+    if len(found) != len(rows) or sorted(found.values()) != list(range(len(rows))):
+        raise RunError(f"{path} is damaged: a label or an id comes twice, or is missing.")
+    return found
 
 
 def load_pykeen_run(
@@ -89,5 +116,21 @@ def load_pykeen_run(
         raise RunError(f"{folder} was saved without its training triples; name the dataset that it was trained on.")
     if not isinstance(triples_factory, TriplesFactory):
         raise RunError("The training factory has no labels, so that nothing can be looked up by label.")
-    model = torch.load(folder / MODEL_FILE, weights_only=False, map_location="cpu")  # noqa: S614
+    try:
+        model = torch.load(folder / MODEL_FILE, weights_only=False, map_location="cpu")  # noqa: S614
+    except MultimodalError as error:
+        raise RunError(f"{folder / MODEL_FILE}: {error}") from error
+    except Exception as error:  # whatever a damaged pickle does
+        raise RunError(
+            f"{folder / MODEL_FILE} is damaged, or of another version ({type(error).__name__}: {error})."
+        ) from error
+    if not isinstance(model, Model):
+        raise RunError(f"{folder / MODEL_FILE} holds a {type(model).__name__}, no model.")
+    own = (model.num_entities, model.num_real_relations)
+    graph = (triples_factory.num_entities, triples_factory.real_num_relations)
+    if own != graph:
+        raise RunError(
+            f"The model in {folder} is of {own[0]} entities and {own[1]} relations, but the triples have {graph[0]} "
+            f"and {graph[1]}: it was trained on another graph."
+        )
     return model.eval(), triples_factory

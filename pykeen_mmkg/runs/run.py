@@ -253,7 +253,8 @@ class Run(
     @classmethod
     def _load(cls, folder: pathlib.Path) -> "Run":
         document = read_json(folder / RUN_FILE)
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
+        # true counts as 1 in Python
+        if not isinstance(document, dict) or type(document.get("format")) is not int or document["format"] != FORMAT:
             found = document.get("format") if isinstance(document, dict) else type(document).__name__
             raise RunError(f"{folder / RUN_FILE} has the format {found!r}; this version of pykeen-mmkg reads {FORMAT}.")
         if document.get("digest") != _document_digest(document):
@@ -271,8 +272,11 @@ class Run(
                     raise RunError(f"{weights} is not the file that was saved (its digest differs); take a whole copy.")
                 state = restore_state(document["state"], load_file(weights))
                 _load_state(model, state, folder, document)
-        except MultimodalError:
-            raise
+        except MultimodalError as error:
+            if str(folder) in str(error):
+                raise
+            # a message of the model, which does not know where its arguments come from
+            raise RunError(f"{folder / RUN_FILE} describes no model that can be made here: {error}") from error
         except Exception as error:  # whatever a model makes of arguments that no version of it has written
             raise RunError(
                 f"{folder / RUN_FILE} describes no model that can be made here ({type(error).__name__}: {error}). Was "
@@ -283,6 +287,8 @@ class Run(
     @staticmethod
     def _training(folder: pathlib.Path, document: Mapping[str, Any]) -> TriplesFactory:
         labels, graph, path = read_json(folder / LABELS_FILE), document["graph"], folder / TRIPLES_FILE
+        if not path.is_file():  # also a pipe, which would be waited for
+            raise RunError(f"{folder} is incomplete: {TRIPLES_FILE} is missing, or no regular file.")
         try:
             triples = load_file(path)["triples"]
             maps = [{label: i for i, label in enumerate(labels[name])} for name in ("entities", "relations")]
@@ -291,7 +297,9 @@ class Run(
                 raise ValueError("a label comes twice")
             if triples.dtype != torch.long or bool(((triples < 0) | (triples >= sizes)).any()):
                 raise ValueError("a triple has an id without a label")
-            factory = TriplesFactory(triples, maps[0], maps[1], bool(graph["create_inverse_triples"]))
+            if not isinstance(graph["create_inverse_triples"], bool):
+                raise TypeError("whether there are inverse triples is not said")
+            factory = TriplesFactory(triples, maps[0], maps[1], graph["create_inverse_triples"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{path} or {LABELS_FILE} beside it is missing or damaged ({error}): take a whole copy of the run."

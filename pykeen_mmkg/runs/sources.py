@@ -148,6 +148,8 @@ def read_sources(folder: pathlib.Path, document: Mapping[str, Any]) -> dict[str,
     features = {}
     for key, entry in document["sources"]["features"].items():
         path = pathlib.Path(entry["path"])
+        if entry["mode"] not in get_args(FeatureMode):
+            raise RunError(f"{folder} does not say what became of the {key} features ({entry['mode']!r}).")
         if entry["mode"] != "link":
             if path.is_absolute() or ".." in path.parts:
                 raise RunError(f"{folder} names the file {path} outside of itself; such a run is not loaded.")
