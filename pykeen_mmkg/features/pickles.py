@@ -3,7 +3,8 @@
 A pickle is a program. This reader knows dictionaries, lists, strings and numbers, and of all functions only those by
 which NumPy arrays of numbers are rebuilt; and even these it replaces by its own, which look at plain bytes. Whatever
 else a pickle names is refused before it is looked up. Lengths, and the numbers in lists, are bounded by the size of the
-file. An array that many labels share is not counted: each label gets a copy of it, as it would from any other file.
+file. An array that many labels share stays one until the table is made; the table is bounded, too, see
+:data:`NUMBERS_PER_BYTE`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ __all__ = [
 #: The most bytes that a pickle may have, and how deep a vector may be wrapped in lists
 MAX_BYTES, MAX_DEPTH = 1 << 32, 8
 
+#: How many numbers a table may have for each byte of its file. A vector of one's own has at most one; a label that
+#: shares another's takes some 12 bytes: most labels may share one vector of 768 zeros, as in published files
+NUMBERS_PER_BYTE = 64
+
 #: The types of numbers that are read: floats and integers of any width, and booleans
 NUMBERS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
 
@@ -38,6 +43,7 @@ def import_pickle(
     modality: str = "features",
     provenance: Mapping[str, str] | None = None,
     several: Literal["mean"] | None = None,
+    max_numbers: int | None = None,
 ) -> FeatureStore:
     """Import a pickled dictionary of vectors, as the official VL-KGE repository publishes them.
 
@@ -51,10 +57,14 @@ def import_pickle(
     :param several:
         what becomes of several vectors under one label, such as those of an entity's images: ``"mean"``, as in the code
         of VL-KGE, or by default an error
+    :param max_numbers:
+        how many numbers the table may have, rows by columns; by default :data:`NUMBERS_PER_BYTE` for each byte of the
+        file
     :returns:
         a store, to be saved with :meth:`pykeen_mmkg.features.FeatureStore.save`
     :raises FeatureError:
-        if the file is missing or no such pickle, or if it names anything that is not a number
+        if the file is missing or no such pickle, if it names anything that is not a number, or asks for too large a
+        table
     """
     if several not in {None, "mean"}:
         raise FeatureError(f"Unknown several={several!r}; choose 'mean', or None to allow one vector per label only.")
@@ -63,21 +73,32 @@ def import_pickle(
     if not isinstance(content, dict):
         raise FeatureError(f"{path} holds no dictionary from labels to vectors, but a {type(content).__name__}.")
     rows: dict[str, np.ndarray | None] = {}
-    numbers = path.stat().st_size
+    made: dict[int, np.ndarray] = {}
+    numbers = size = path.stat().st_size
+    left = limit = NUMBERS_PER_BYTE * size if max_numbers is None else max_numbers
     for label, value in content.items():
         if not isinstance(label, str | int) or (isinstance(label, int) and label.bit_length() > 64):
             raise FeatureError(f"{path} has a label of the type {type(label).__name__} that is no number or string.")
-        numbers -= _size(value)
+        where = f"{path}, {label!r}"
+        listed, shared = _size(value, where)
+        numbers, left = numbers - listed, left - shared
         if numbers < 0:  # each number has a byte at least, unless the file names one list many times
-            raise FeatureError(f"{path}, {label!r}: the file is too small for the numbers that it says to hold.")
-        rows[str(label)] = None if value is None else _vector(value, several, where=f"{path}, {label!r}")
+            raise FeatureError(f"{where}: the file is too small for the numbers that it says to hold.")
+        if left < 0:
+            raise _too_large(path, limit)
+        if value is not None and id(value) not in made:
+            made[id(value)] = _vector(value, several, where=where)
+        rows[str(label)] = None if value is None else made[id(value)]
     sizes = {len(row) for row in rows.values() if row is not None}
     if len(sizes) != 1 or len(rows) != len(content):
         raise FeatureError(
             f"{path} needs distinct labels, and vectors of one dimension, but has the dimensions {sizes}."
         )
     (dim,) = sizes
-    vectors = np.stack([np.zeros(dim, np.float32) if row is None else row for row in rows.values()])
+    if dim * len(rows) > limit:
+        raise _too_large(path, limit)
+    zeros = np.zeros(dim, np.float32)
+    vectors = np.stack([zeros if row is None else row for row in rows.values()])
     mask = torch.tensor([row is not None for row in rows.values()])
     return FeatureStore.from_tensors(rows, torch.from_numpy(vectors), mask, modality=modality, provenance=provenance)
 
@@ -106,11 +127,28 @@ def read_pickle(path: pathlib.Path) -> Any:
         raise FeatureError(f"{path} is no pickle of plain data ({type(error).__name__}: {error}).") from error
 
 
-def _size(value: object) -> int:
-    """Count the numbers of a vector, or of several."""
-    if isinstance(value, list | tuple):
-        return sum(len(item) if isinstance(item, list | tuple) else 1 for item in value)
-    return 1
+def _too_large(path: pathlib.Path, limit: int) -> FeatureError:
+    return FeatureError(
+        f"{path} has {path.stat().st_size} bytes, but asks for a table of more than {limit} numbers, since many of its "
+        "labels share a vector or have none. If you trust it, pass max_numbers to import_pickle."
+    )
+
+
+def _size(value: object, where: str) -> tuple[int, int]:
+    """Count the numbers of a vector, or of several: those in lists, and those in arrays."""
+    if hasattr(value, "as_array"):
+        return 1, _length(value, where)
+    if not isinstance(value, list | tuple):
+        return 1, 0
+    listed = sum(len(item) if isinstance(item, list | tuple) else 1 for item in value)
+    return listed, sum(_length(item, where) for item in value if hasattr(item, "as_array"))
+
+
+def _length(array: Any, where: str) -> int:
+    try:
+        return array.as_array().size
+    except (FeatureError, ValueError, TypeError, OverflowError) as error:
+        raise FeatureError(f"{where}: no vector of numbers ({error}).") from None
 
 
 def _vector(value: object, several: str | None, where: str) -> np.ndarray:

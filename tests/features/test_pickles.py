@@ -251,3 +251,48 @@ def test_one_list_for_many_labels(dump):
     vector = [1.0] * 1000
     with pytest.raises(FeatureError, match="too small"):
         import_pickle(dump({str(i): vector for i in range(1000)}, protocol=4))
+
+
+def _sharing(labels: int, dim: int, dtype: str = "float32") -> bytes:
+    vector = np.zeros(dim, dtype)
+    return pickle.dumps({f"{i}": vector for i in range(labels)}, protocol=4)
+
+
+def test_many_labels_may_share_a_vector_of_zeros(dump):
+    """Of 2,000 labels of nine characters, all but one have the same 768 zeros."""
+    vector, zeros = np.ones(768, "float32"), np.zeros(768, "float32")
+    content = {f"n{i:08d}": zeros if i else vector for i in range(2000)}
+    store = import_pickle(dump(content, protocol=4))
+    assert store.vectors.shape == (2000, 768)
+    assert store.vectors[0].eq(1).all() and not store.vectors[1:].any()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _sharing(1000, 1000),
+        _sharing(1000, 4000, "uint8"),
+        # the vector is one, and the other labels have none
+        pickle.dumps({"a": np.zeros(4000, "uint8"), **{f"e{i}": None for i in range(4000)}}, protocol=4),
+    ],
+)
+def test_a_small_file_asks_for_no_large_table(content, dump):
+    """A table has at most 64 numbers for each byte of its file, unless the caller says otherwise."""
+    path = dump(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FeatureError, match=f"features.pkl has {len(content)} bytes.*max_numbers"):
+            import_pickle(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * len(content)
+    assert import_pickle(path, max_numbers=1 << 24).vectors.numel() > 64 * len(content)
+
+
+def test_one_array_many_times_in_a_list(dump):
+    """So for the several vectors of one label, whose mean is taken."""
+    vector = np.zeros(1000, "uint8")
+    content = dump({"a": [vector] * 1000}, protocol=4)
+    with pytest.raises(FeatureError, match="max_numbers"):
+        import_pickle(content, several="mean")
