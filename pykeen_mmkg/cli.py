@@ -372,12 +372,22 @@ def export(
 @main.command()
 @dataset_options
 @click.option("--json", "as_json", is_flag=True, help="JSON in place of text.")
+@click.option(
+    "--html", type=click.Path(path_type=pathlib.Path), help="Also write a page, with pictures that occur twice."
+)
 @click.option("--fail-on", default=None, help="Exit with 1 at findings of these severities or checks.")
-def audit(dataset: str, dataset_kwargs: dict[str, Any], as_json: bool, fail_on: str | None) -> None:
-    """Look for leaks between the splits of DATASET, unseen items, duplicates and placeholder vectors."""
+def audit(
+    dataset: str, dataset_kwargs: dict[str, Any], as_json: bool, html: pathlib.Path | None, fail_on: str | None
+) -> None:
+    """Look for leaks between the splits of DATASET, unseen items, duplicates, broken images and placeholder vectors."""
     from .audit.checks import audit as run
 
     report = run(find_dataset(dataset, dataset_kwargs))
+    if html is not None:
+        from .audit.page import audit_page
+        from .io import write_text
+
+        write_text(html, audit_page(report))
     click.echo(report.to_json() if as_json else report.to_text())
     if fail_on is not None and report.failed(fail_on):
         sys.exit(1)

@@ -37,7 +37,7 @@ ROOMS: dict[str, str] = {
     "pipeline_arguments": "errors options nn",
     "runs": "errors _version _compat io features datasets modalities evaluation pipeline_arguments",
     "predict": "errors indexing datasets",
-    "audit": "errors io indexing features datasets sampling baselines evaluation",
+    "audit": "errors io encoders indexing features datasets sampling baselines evaluation",
     "study": "errors options io encoders datasets evaluation pipeline_arguments",
     "demo": "errors datasets models evaluation predict",
     "vectors": "errors io features datasets modalities nn",

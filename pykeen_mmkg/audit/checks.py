@@ -14,7 +14,15 @@ from ..baselines.rules import DuplicateRule, InverseRule, SymmetricRule
 from ..datasets.loading import dataset_digest, load_dataset
 from ..errors import MultimodalError
 from ..features.store import FeatureStore
-from .modality_checks import audit_features, coverage, duplicate_images, duplicate_texts, placeholder_vectors
+from .modality_checks import (
+    audit_features,
+    broken_images,
+    coverage,
+    duplicate_images,
+    duplicate_texts,
+    notes,
+    placeholder_vectors,
+)
 from .report import AuditReport, Finding
 from .subject import Subject
 from .triple_checks import duplicates, learned_relations, rule_check, shared_triples, unseen_items
@@ -40,9 +48,11 @@ CHECKS: Mapping[str, Callable[[Subject], Iterator[Finding]]] = {
     ),
     "unseen-entities": lambda subject: (f for f in unseen_items(subject) if f.check == "unseen-entities"),
     "unseen-relations": lambda subject: (f for f in unseen_items(subject) if f.check == "unseen-relations"),
+    "notes": notes,
     "coverage": coverage,
     "duplicate-texts": duplicate_texts,
     "duplicate-images": duplicate_images,
+    "broken-images": broken_images,
     "placeholder-vectors": placeholder_vectors,
 }
 

@@ -9,6 +9,8 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ..datasets.metadata import GraphMetadata
+from ..encoders.images import load_image
+from ..errors import ImageError
 from ..features.store import FeatureStore
 from ..indexing import alike
 from ..io import file_digest
@@ -16,7 +18,15 @@ from .placeholders import find_placeholders
 from .report import Finding, Severity
 from .subject import EXAMPLES, Subject, percent
 
-__all__ = ["audit_features", "coverage", "duplicate_images", "duplicate_texts", "placeholder_vectors"]
+__all__ = [
+    "audit_features",
+    "broken_images",
+    "coverage",
+    "duplicate_images",
+    "duplicate_texts",
+    "notes",
+    "placeholder_vectors",
+]
 
 
 def coverage(subject: Subject) -> Iterator[Finding]:
@@ -55,6 +65,32 @@ def duplicate_texts(subject: Subject) -> Iterator[Finding]:
             )
 
 
+def notes(subject: Subject) -> Iterator[Finding]:
+    """Say what the dataset ignored or changed when its files were read."""
+    for note in getattr(subject.dataset, "notes", None) or ():
+        yield Finding("notes", "warning", note)
+
+
+def broken_images(subject: Subject) -> Iterator[Finding]:
+    """Look for image files that cannot be decoded: whoever encodes them leaves them out."""
+    if not subject.multimodal:
+        return
+    paths = sorted({Path(path) for images in subject.dataset.entity_table.images for path in images})
+    broken: dict[str, str] = {}
+    for path in tqdm(paths, desc="Decoding images", unit="image", disable=not subject.progress or not paths):
+        try:
+            load_image(path)
+        except ImageError as error:
+            broken[str(path)] = str(error)
+    if broken:
+        yield Finding(
+            "broken-images",
+            "warning",
+            f"{percent(len(broken), len(paths))} image files cannot be decoded: {next(iter(broken.values()))}",
+            {"count": len(broken), "files": list(broken), "examples": list(broken)[:EXAMPLES]},
+        )
+
+
 def duplicate_images(subject: Subject) -> Iterator[Finding]:
     """Look for image files with the same content."""
     if not subject.multimodal:
@@ -69,13 +105,13 @@ def duplicate_images(subject: Subject) -> Iterator[Finding]:
     suspects = [path for paths in alike(owners, lambda path: path.stat().st_size) for path in paths]
     bar = tqdm(suspects, desc="Comparing images", unit="image", disable=not subject.progress)
     equal = alike(bar, file_digest)
-    groups = [sorted({label for path in paths for label in owners[path]}) for paths in equal]
-    groups += [sorted(set(labels)) for path, labels in owners.items() if len(set(labels)) > 1]
-    between = [group for group in groups if len(group) > 1]
+    groups = [(sorted({label for path in paths for label in owners[path]}), paths[0]) for paths in equal]
+    groups += [(sorted(set(labels)), path) for path, labels in owners.items() if len(set(labels)) > 1]
+    between = [(group, path) for group, path in groups if len(group) > 1]
     within = len(groups) - len(between)
     if between:
-        items = {label for group in between for label in group}
-        between.sort(key=len, reverse=True)
+        items = {label for group, _ in between for label in group}
+        between.sort(key=lambda found: len(found[0]), reverse=True)
         yield Finding(
             "duplicate-images",
             "warning",
@@ -83,7 +119,8 @@ def duplicate_images(subject: Subject) -> Iterator[Finding]:
             {
                 "count": len(items),
                 "groups": len(between),
-                "examples": [group[:EXAMPLES] for group in between[:EXAMPLES]],
+                "examples": [group[:EXAMPLES] for group, _ in between[:EXAMPLES]],
+                "images": [str(path) for _, path in between[:EXAMPLES]],
             },
         )
     if within:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ..errors import MultimodalError
 
-__all__ = ["SEVERITIES", "AuditReport", "Finding", "Severity"]
+__all__ = ["SEVERITIES", "AuditReport", "Finding", "Severity", "one_line"]
 
 Severity = Literal["info", "warning", "error"]
 
@@ -102,12 +102,12 @@ class AuditReport:
                     lines.append(f"{severity.upper():8}{finding.check}: {finding.message}")
                     examples = finding.details.get("examples")
                     if examples and severity != "info":
-                        lines.append(" " * 8 + f"for example {_example(examples[0])}")
+                        lines.append(" " * 8 + f"for example {one_line(examples[0])}")
         counts = {severity: sum(f.severity == severity for f in self.findings) for severity in SEVERITIES}
         lines += ["", ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES))]
         return "\n".join(lines)
 
 
-def _example(example: Any) -> str:
+def one_line(example: Any) -> str:
     """Write an example in one line: a label, a triple of labels, or a group of them."""
     return example if isinstance(example, str) else " | ".join(map(str, example))

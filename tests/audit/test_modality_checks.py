@@ -57,3 +57,12 @@ def test_zero_vectors_and_clean_stores(tmp_path):
     FeatureStore.from_tensors(labels, x).save(tmp_path / "x.safetensors")
     report = audit(Nations(), checks=["placeholder-vectors"], features={"mine": tmp_path / "x.safetensors"})
     assert report.findings[0].details == {"store": "mine", "kind": "zero", "count": 1, "examples": ["3"]}
+
+
+def test_what_was_ignored_is_a_finding(folder):
+    """What the load says in the log, the audit says, too."""
+    (folder / "extra.csv").write_text("a,b\n")
+    dataset = MultimodalDataset(path=folder)
+    report = audit(dataset, checks=["notes"], progress=False)
+    assert [finding.message for finding in report.findings] == list(dataset.notes)
+    assert any("extra.csv" in finding.message for finding in report.findings)
