@@ -11,8 +11,8 @@ is such a run, of the state before the package was reordered (commit 85cb83f, wh
 
 One model differs, `relevidence`: it ends in a bias that all scores share, whose gradient is zero but for rounding, of
 which Adagrad makes steps of full size. Its scores are compared less the mean score of the triples, and then agree to
-4e-4; its losses and ranks have equal digests. Of equal scores, `predict` gives the entity of the lower id first since it
-answers batches, which changes two entries; the scores are the same.
+4e-4; its losses and ranks have equal digests. Since it answers batches, `predict` gives the lower id first among equal
+scores, which changes two entries; the scores are the same.
 
 Everything is reached by PyKEEN's names or by the names of classes and functions, wherever their module is; the models'
 keyword arguments stand in the first section, and nowhere else.
