@@ -1,6 +1,7 @@
 """The runs of a study: each cell is trained by PyKEEN's pipeline and evaluated by every protocol, in processes."""
 
 import copy
+import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +18,9 @@ from ..evaluation.evaluating import evaluate, make_evaluator
 from ..evaluation.results import ProtocolMetricResults
 from ..io import write_json
 from .configuration import DATA_KEYS, Cell, Protocol
+from .validation import StudyError
 
-__all__ = ["dataset_of", "execute", "run_cell"]
+__all__ = ["dataset_of", "execute", "read_cell", "run_cell"]
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +97,31 @@ def run_cell(cell: Cell, path: str | Path) -> None:
             "results": results,
         },
     )
+
+
+def read_cell(path: Path, protocols: Sequence[str]) -> dict[str, Any]:
+    """Read a finished run.
+
+    :param path: the file
+    :param protocols: the names of the protocols
+    :returns: its content
+    :raises StudyError: if the file is damaged, or is that of another run
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["key"] != path.stem:
+            raise ValueError(f"it is the run {content['key']!r}")
+        for name in protocols:
+            own = content["results"][name]
+            if not own["ranks"] or not all(rank >= 1 for rank in own["ranks"]) or not dict(own["metrics"]):
+                raise ValueError(f"it has no ranks of the protocol {name!r}")
+        if not isinstance(content["dataset"]["digest"], str):
+            raise ValueError("it does not say of which data it is")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StudyError(
+            f"{path} is damaged ({type(error).__name__}: {error}): delete it, and start the study again."
+        ) from error
+    return dict(content)
 
 
 def _attempt(cell: Cell, path: Path, threads: int | None = None) -> str | None:

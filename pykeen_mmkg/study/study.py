@@ -20,7 +20,7 @@ from ..evaluation.description import versions
 from ..evaluation.results import ProtocolMetricResults
 from ..evaluation.significance import PairedTest, holm, paired_test
 from ..io import write_json, write_text, written_whole
-from .cells import dataset_of, execute
+from .cells import dataset_of, execute, read_cell
 from .configuration import DATA_KEYS, Cell, Configuration, StudyError
 from .contents import contents_of, data_contents
 from .validation import check_cell, said_of
@@ -92,12 +92,12 @@ class Study(Configuration):
     def results(self, directory: str | Path) -> dict[str, list[dict[str, Any]]]:
         """Return the finished runs by row.
 
-        :raises StudyError: if a row has none
+        :raises StudyError: if a row has none, or the file of one is damaged
         """
         result: dict[str, list[dict[str, Any]]] = {row: [] for row in self.rows}
         for cell, path in self._paths(Path(directory)):
             if path.is_file():
-                result[cell.row].append(json.loads(path.read_text(encoding="utf-8")))
+                result[cell.row].append(read_cell(path, [protocol.name for protocol in self.protocols]))
         missing = [row for row, runs in result.items() if not runs]
         if missing:
             raise StudyError(f"{directory} has no finished run of the row {missing[0]!r}: run the study first.")

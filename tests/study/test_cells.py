@@ -1,6 +1,7 @@
 """Runs: done once, in several processes, and failed ones."""
 
 import json
+import shutil
 
 import pytest
 
@@ -24,6 +25,48 @@ def test_a_finished_run_is_not_repeated_and_a_missing_one_is(finished, monkeypat
     assert [(cell.row, cell.seed) for cell in done] == [("wide", 1)]
     again = json.loads(lost.read_text())
     assert again["results"] == json.loads(before[lost.name])["results"]
+
+
+def _without(*keys):
+    def edit(content):
+        for key in keys[:-1]:
+            content = content[key]
+        del content[keys[-1]]
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content.update(key="another"),
+        lambda content: content["results"]["pool"].update(ranks=[]),
+        lambda content: content["results"]["pool"].update(ranks=[0.5]),
+        lambda content: content["results"]["pool"].update(ranks=["1"]),
+        lambda content: content["results"].update(standard=3),
+        *(_without(key) for key in ("key", "results", "dataset")),
+        *(_without("results", "standard", key) for key in ("metrics", "ranks")),
+        '{"key": "x", "results',
+        "",
+        "[]",
+        '"x"',
+        "{",
+        "[" * 5000,
+        b"\xff",
+    ],
+)
+def test_a_damaged_run_is_named(damage, finished, tmp_path):
+    study, directory = finished
+    shutil.copytree(directory, tmp_path / "out")
+    path = sorted((tmp_path / "out" / "runs").iterdir())[0]
+    if callable(damage):
+        content = json.loads(path.read_text())
+        damage(content)
+        path.write_text(json.dumps(content))
+    else:
+        path.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
+    with pytest.raises(StudyError, match=rf"{path.name} is damaged .*: delete it"):
+        study.table(tmp_path / "out")
 
 
 def test_failed_runs_are_told_and_the_others_kept(tmp_path):
