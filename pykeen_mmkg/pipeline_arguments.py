@@ -11,17 +11,17 @@ from typing import Any
 
 from .errors import MultimodalError
 from .nn.fusion import fusion_resolver
+from .options import check_option, check_training
 
 __all__ = ["accepted", "check_arguments", "check_known", "named_class"]
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
-#: arguments that must be of a type where they are given
-_TYPES: Mapping[str, type] = {
-    "epochs": int,
-    "random_seed": int,
-    **dict.fromkeys(["clear_optimizer", "use_testing_data", "evaluation_fallback"], bool),
-    **dict.fromkeys(["filter_validation_when_testing", "use_tqdm"], bool),
+#: what arguments must be where they are given
+_TYPES: Mapping[str, Any] = {
+    **dict.fromkeys(["epochs", "random_seed"], int | None),
+    **dict.fromkeys(["clear_optimizer", "use_testing_data", "evaluation_fallback"], bool | None),
+    **dict.fromkeys(["filter_validation_when_testing", "use_tqdm"], bool | None),
 }
 
 
@@ -116,19 +116,10 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
 
     check_known("argument of PyKEEN's pipeline", arguments, accepted(pipeline))
     for name, value in arguments.items():
-        if name.endswith("_kwargs") and not isinstance(value, Mapping | None) and name != "result_tracker_kwargs":
-            raise MultimodalError(f"{name} is a {type(value).__name__}; expected a mapping.")
-        wanted = _TYPES.get(name)
-        if (
-            wanted
-            and value is not None
-            and (not isinstance(value, wanted) or isinstance(value, bool) != (wanted is bool))
-        ):
-            raise MultimodalError(
-                f"{name}={value!r} must be {'true or false' if wanted is bool else 'a whole number'}."
-            )
-        if name in ("epochs", "random_seed") and (value or 0) < 0:
-            raise MultimodalError(f"{name}={value!r} must not be negative.")
+        if name.endswith("_kwargs") and name != "result_tracker_kwargs":
+            check_option(name, value, Mapping[str, Any] | None)
+        if name in _TYPES:
+            check_option(name, value, _TYPES[name], 0)
         if name in _resolvers() and not isinstance(value, str | None):
             raise MultimodalError(f"{name} is a {type(value).__name__}; expected a name.")
     for what in _resolvers():
@@ -136,6 +127,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         kwargs = arguments.get(f"{what}_kwargs") or {}
         if cls is not None:
             check_known(f"argument of the {what.replace('_', ' ')} {arguments[what]}", kwargs, accepted(cls))
+    check_training("The pipeline", arguments.get("training_kwargs"))
     loop = named_class("training_loop", arguments.get("training_loop")) or TrainingLoop
     check_known("argument of training", arguments.get("training_kwargs") or {}, accepted(loop.train))
     check_known("argument of evaluation", arguments.get("evaluation_kwargs") or {}, accepted(Evaluator.evaluate))

@@ -109,7 +109,7 @@ def test_key_follows_configuration_and_data():
         ({"variants": {"x": {"model": "distmul"}}}, "row 'x': 'distmul' is no model; did you mean 'distmult'"),
         ({"variants": {"x": {"modell": "distmult"}}}, "row 'x': 'modell' is no argument of PyKEEN's pipeline"),
         ({"variants": {"x": {"model_kwargs": {"embeding_dim": 1}}}}, "row 'x': 'embeding_dim'"),
-        ({"variants": {"x": {"epochs": -1}}}, "row 'x': epochs=-1"),
+        ({"variants": {"x": {"epochs": -1}}}, "row 'x': .*epochs=-1"),
         ({"baselines": {"x": {"model": "inversrule"}}}, "baseline 'x': .*did you mean 'inverserule'"),
     ],
 )
