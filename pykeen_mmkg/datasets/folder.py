@@ -15,6 +15,7 @@ from pykeen.triples import TriplesFactory
 from pykeen.typing import LongTensor
 
 from ..errors import DataError, DatasetNotFoundError
+from ..image_formats import describe_undecodable
 from ..options import strict
 from .candidate_lists import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
@@ -221,6 +222,7 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
             raise DataError(f"{folder} has the one entity {self._entity_table.labels[0]!r}: there is nothing to rank")
         if image_folder is not None:
             self._entity_table = self._entity_table.with_images(image_folder, self._image_name, notes)
+        notes += describe_undecodable(path for paths in self._entity_table.images for path in paths)
 
         side_files = {name: folder / name for name in ("candidates.json", "dev_relations.txt", "known_true.tsv")}
         self._record = GraphMetadata(

@@ -9,15 +9,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from ..errors import DataError, ImageError
+from ..image_formats import IMAGE_SUFFIXES
 
-__all__ = ["IMAGE_SUFFIXES", "ImageName", "describe_unmatched", "find_images"]
-
-#: the suffixes by which a file in an image folder counts as an image: those of the formats that are decoded
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jp2", ".j2c", ".j2k", ".jpc", ".jpf", ".jpx"}
-    | {".png", ".apng", ".gif", ".webp", ".avif", ".avifs", ".heic", ".heif", ".tif", ".tiff", ".bmp", ".dib", ".ico"}
-    | {".pbm", ".pfm", ".pgm", ".pnm", ".ppm", ".pcx", ".tga", ".icb", ".vda", ".vst"}
-)
+__all__ = ["ImageName", "describe_unmatched", "find_images"]
 
 #: how images are called: a pattern with ``{label}``, or ``{"name": pattern, "replace": {text in a label: other text}}``
 ImageName = str | Mapping[str, Any]

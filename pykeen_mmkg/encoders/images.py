@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import ImageError, UnusableImageError
+from ..image_formats import register_formats
 
 __all__ = [
     "MAX_ASPECT",
@@ -58,9 +59,6 @@ MAX_ASPECT = 100.0
 
 #: Held while a picture of more than :data:`SHRINK_PIXELS` is decoded
 _LARGE = threading.Lock()
-
-#: The formats that are read. Others of Pillow's are rarities, or start a program (EPS calls Ghostscript).
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "MPO", "AVIF", "JPEG2000", "PPM", "ICO", "TGA", "PCX")
 
 
 def read_image(path: str | pathlib.Path) -> bytes:
@@ -102,8 +100,7 @@ def count_pixels(data: bytes) -> int:
 
 def _open(data: bytes) -> Image.Image:
     """Read the header of an image of the formats that are allowed."""
-    Image.init()  # registers the formats; idempotent
-    return Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
+    return Image.open(io.BytesIO(data), formats=register_formats())
 
 
 def decode_image(data: bytes, name: str | pathlib.Path = "<bytes>", max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -66,3 +66,11 @@ def test_what_was_ignored_is_a_finding(folder):
     report = audit(dataset, checks=["notes"], progress=False)
     assert [finding.message for finding in report.findings] == list(dataset.notes)
     assert any("extra.csv" in finding.message for finding in report.findings)
+
+
+def test_images_that_pillow_does_not_decode(folder, monkeypatch):
+    (folder / "images" / "e7.heic").write_bytes(b"x")
+    monkeypatch.setattr("pykeen_mmkg.image_formats.register_formats", lambda: ("PNG",))
+    report = audit(MultimodalDataset(path=folder), checks=["notes"], progress=False)
+    (finding,) = (finding for finding in report.findings if "HEIF" in finding.message)
+    assert "'e7.heic'" in finding.message and "pip install pillow-heif" in finding.message

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pykeen_mmkg.datasets.image_folder import IMAGE_SUFFIXES, describe_unmatched, find_images
-from pykeen_mmkg.encoders import images as decoder
+from pykeen_mmkg.datasets.image_folder import describe_unmatched, find_images
 from pykeen_mmkg.errors import DataError, ImageError
+from pykeen_mmkg.image_formats import FORMATS, IMAGE_SUFFIXES
 
 
 def touch(folder: pathlib.Path, *names: str) -> None:
@@ -75,7 +75,7 @@ def test_bad_image_names(tmp_path: pathlib.Path, image_name: object, message: st
 
 def test_every_format_that_is_decoded_is_found():
     Image.init()
-    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in decoder.FORMATS}
+    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     assert known <= IMAGE_SUFFIXES
 
 
