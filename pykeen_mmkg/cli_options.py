@@ -16,7 +16,7 @@ def json_object(_ctx: click.Context, param: click.Parameter, value: str | None) 
         return {}
     try:
         result = json.loads(value)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"not JSON: {error}", param=param) from error
     if not isinstance(result, dict):
         raise click.BadParameter("not a JSON object", param=param)

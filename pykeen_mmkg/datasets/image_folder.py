@@ -132,7 +132,7 @@ def _walk(
     """Give the files of a folder that are not hidden, each with the label of the nearest folder that has one."""
     try:
         with os.scandir(folder) as entries:
-            listed = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
+            listed = [(entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise ImageError(f"the image folder {folder} cannot be read: {error.strerror or error}") from None
     above |= {os.path.realpath(folder)}
@@ -144,6 +144,11 @@ def _walk(
         elif os.path.realpath(path) not in above:
             deeper = f"{inside}{name}"
             yield from _walk(path, f"{deeper}/", owners.folder(name) or owners.folder(deeper) or label, owners, above)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # a link to itself is an error for the entry, but no folder
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def describe_unmatched(unmatched: Iterable[pathlib.Path], total: int, kind: str = "entity") -> Iterator[str]:

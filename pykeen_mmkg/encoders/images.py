@@ -130,7 +130,11 @@ def decode_image(data: bytes, name: str | pathlib.Path = "<bytes>", max_pixels: 
     # Pillow's plugins raise almost anything at broken input: OSError, SyntaxError, ValueError, struct.error, ...
     except Exception as error:
         # the message may hold the address of the buffer, which differs from run to run
-        reason = "unknown format" if isinstance(error, Image.UnidentifiedImageError) else f"broken ({error})"
+        reason = (
+            "of an unknown format: no picture"
+            if isinstance(error, Image.UnidentifiedImageError)
+            else f"broken ({error})"
+        )
         raise UnusableImageError(f"{name}: {reason}") from error
 
 

@@ -62,7 +62,7 @@ def find_folder(model: str | pathlib.Path, revision: str | None = None, allow_pi
     :raises EncoderError: if there is no such folder or model, or no weights in an allowed format
     """
     folder = pathlib.Path(model).expanduser()
-    if folder.is_dir():
+    if os.path.isdir(folder):  # which no name is too long for
         folder = _model_folder(folder)
         if not folder.joinpath("config.json").is_file():
             raise EncoderError(f"The folder {folder} has no config.json, so it is no Hugging Face model folder.")

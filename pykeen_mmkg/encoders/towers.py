@@ -68,7 +68,10 @@ class _TowerEncoder(HuggingFaceEncoder):
 
     def dim(self, modality: str) -> int:
         size = getattr(self.config, "hidden_size", None)
-        return size if isinstance(size, int) else self.config.hidden_sizes[-1]
+        size = size if isinstance(size, int) else self.config.hidden_sizes[-1]
+        if not isinstance(size, int) or size < 1:
+            raise EncoderError(f"The configuration of {self.source} names vectors of {size} dimensions.")
+        return size
 
     def _own_pooled(self, output: Any) -> torch.Tensor:
         pooled = getattr(output, "pooler_output", None)
