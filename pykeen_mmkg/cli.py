@@ -303,11 +303,6 @@ def evaluate(
 
     data = find_dataset(dataset, dataset_kwargs)
     model, factory = open_run(directory, data.training)
-    if (model.num_entities, model.num_relations) != (factory.num_entities, factory.num_relations):
-        raise MultimodalError(
-            f"The model in {directory} is of {model.num_entities} entities and {model.num_relations} relations, but "
-            f"{dataset} has {factory.num_entities} and {factory.num_relations}: it was trained on another graph."
-        )
     aligned = AlignedDataset(data, factory)
     results = run(model, aligned, protocol, protocol_kwargs, split=split)
     click.echo(f"protocol {results.protocol}, split {split}")

@@ -1,5 +1,7 @@
 """Labels in the order of the ids, inverse relations included."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Literal
 
@@ -7,7 +9,7 @@ from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from ..errors import DataError
 
-__all__ = ["Kind", "is_inverse", "labels_in_order", "labels_of"]
+__all__ = ["Kind", "is_inverse", "label_digests", "labels_in_order", "labels_of"]
 
 Kind = Literal["entity", "relation"]
 
@@ -18,6 +20,12 @@ INVERSE_SUFFIX = "_inverse"
 def labels_in_order(label_to_id: Mapping[str, int]) -> tuple[str, ...]:
     """Return the labels in the order of their ids."""
     return tuple(sorted(label_to_id, key=label_to_id.__getitem__))
+
+
+def label_digests(triples_factory: TriplesFactory) -> dict[str, str]:
+    """Return a SHA-256 of the labels in the order of their ids, for ``"entities"`` and for ``"relations"``."""
+    maps = {"entities": triples_factory.entity_to_id, "relations": triples_factory.relation_to_id}
+    return {name: hashlib.sha256(json.dumps(labels_in_order(own)).encode()).hexdigest() for name, own in maps.items()}
 
 
 def labels_of(triples_factory: CoreTriplesFactory, kind: Kind, inverse: bool = True) -> list[str]:

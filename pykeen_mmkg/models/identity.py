@@ -11,8 +11,6 @@ Delete :func:`guard` once PyKEEN itself refuses; the digests then are for featur
 """
 
 import functools
-import hashlib
-import json
 import logging
 import weakref
 from collections.abc import Mapping
@@ -22,7 +20,7 @@ from pykeen.models.base import Model
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from .._compat import state_metadata
-from ..datasets.labels import labels_in_order
+from ..datasets.labels import label_digests
 from ..datasets.metadata import GraphMetadata
 from ..errors import RunError
 from ..modalities import gathered
@@ -34,20 +32,23 @@ logger = logging.getLogger(__name__)
 #: the key in the metadata of a state dict
 KEY = "pykeen_mmkg"
 
-#: what a model was made for; beside it, not within, so that nothing of it stays behind in a pickled model
+#: what a model was made for; beside it, not within, so that a pickled model holds no triples
 _factories: weakref.WeakKeyDictionary[Model, TriplesFactory] = weakref.WeakKeyDictionary()
-#: the digests of its labels
-_labels: weakref.WeakKeyDictionary[Model, Mapping[str, str]] = weakref.WeakKeyDictionary()
 
 
 def remember(model: Model, factory: CoreTriplesFactory | Any) -> None:
     """Remember what a model was made for, unless that is known.
+
+    The model of a multimodal graph gets the digests of the labels as its attribute ``graph_labels``, plain texts, which
+    stay in a pickled model: :func:`~pykeen_mmkg.runs.load_pykeen_run` compares them.
 
     :param model: the model
     :param factory: its training triples; without labels they are passed over
     """
     if isinstance(factory, TriplesFactory):
         _factories.setdefault(model, factory)
+        if GraphMetadata.of(factory) and not hasattr(model, "graph_labels"):
+            model.graph_labels = label_digests(factory)  # type: ignore[assignment]
 
 
 def identity(model: Model) -> Mapping[str, str]:
@@ -55,22 +56,20 @@ def identity(model: Model) -> Mapping[str, str]:
 
     :param model: the model
     :returns: the digests of the labels in the order of their ids, and of each kind of features that has been read;
-        empty for a model of a graph that is PyKEEN's alone, or whose graph is not known, as that of an unpickled model
+        empty for a model of a graph that is PyKEEN's alone, or whose graph is not known
     """
-    factory, sources = _factories.get(model), gathered(model)
-    if factory is None or not (GraphMetadata.of(factory) or sources):
-        return {}
-    if model not in _labels:
-        maps = {"entities": factory.entity_to_id, "relations": factory.relation_to_id}
-        _labels[model] = {
-            name: hashlib.sha256(json.dumps(labels_in_order(own)).encode()).hexdigest() for name, own in maps.items()
-        }
+    sources = gathered(model)
+    labels: Any = getattr(model, "graph_labels", None)
+    if labels is None:
+        if not sources or model not in _factories:
+            return {}
+        labels = label_digests(_factories[model])
     features = {
         f"{key} features{part and f' of {part}'}": store.digest
         for part, own in sources.items()
         for key, store in own.used.items()
     }
-    return {**_labels[model], **features}
+    return {**labels, **features}
 
 
 def _compare(model: Model, state: Mapping[str, Any]) -> None:

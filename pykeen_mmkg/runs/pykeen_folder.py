@@ -12,6 +12,7 @@ import torch
 from pykeen.models import Model
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
+from ..datasets.labels import label_digests
 from ..errors import MultimodalError, RunError
 
 __all__ = ["load_pykeen_run", "read_training_triples"]
@@ -132,5 +133,12 @@ def load_pykeen_run(
         raise RunError(
             f"The model in {folder} is of {own[0]} entities and {own[1]} relations, but the triples have {graph[0]} "
             f"and {graph[1]}: it was trained on another graph."
+        )
+    labels = getattr(model, "graph_labels", None)
+    if isinstance(labels, dict) and labels != (found := label_digests(triples_factory)):
+        other = [name for name in found if labels.get(name) != found[name]]
+        raise RunError(
+            f"The model in {folder} was trained on other {' and '.join(other)}, or on these in another order: its "
+            "scores would be given to the wrong ones. Name the dataset as it was, or train again."
         )
     return model.eval(), triples_factory

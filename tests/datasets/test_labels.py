@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from pykeen_mmkg.datasets import labels_in_order, labels_of
+from pykeen_mmkg.datasets.labels import label_digests
 from pykeen_mmkg.errors import DataError
 
 
@@ -50,3 +51,13 @@ def test_a_relation_that_is_called_as_an_inverse(names: tuple[str, ...]):
 def test_no_labels():
     with pytest.raises(DataError, match="has no labels"):
         labels_of(CoreTriplesFactory.create(_factory("r").mapped_triples), "entity")
+
+
+def test_digests_tell_labels_and_their_order_apart() -> None:
+    triples = torch.tensor([[0, 0, 1]])
+    one = label_digests(TriplesFactory(triples, {"a": 0, "b": 1}, {"r": 0}))
+    assert set(one) == {"entities", "relations"}
+    assert label_digests(TriplesFactory(triples.flip(1), {"b": 1, "a": 0}, {"r": 0})) == one
+    for entities in ({"a": 1, "b": 0}, {"a": 0, "c": 1}, {"a": 0, "b": 1, "c": 2}):
+        other = label_digests(TriplesFactory(triples, entities, {"r": 0}))
+        assert other["entities"] != one["entities"] and other["relations"] == one["relations"]

@@ -452,3 +452,23 @@ def test_evaluate_on_a_changed_graph(case: Case, tmp_path: pathlib.Path, caplog:
         return cli("evaluate", run, graph)
 
     settle(case, act, tmp_path, caplog)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda name, text: text, None),
+        (_word("e0", "zzz"), "other entities"),
+        (_word("r1", "a"), "other relations"),
+        (lambda name, text: text + "a0\n" * (name == "entities.tsv"), "13"),
+    ],
+)
+def test_a_folder_of_pykeen_without_triples_is_of_its_own_labels(change, words, tmp_path: pathlib.Path) -> None:
+    """`pykeen experiments run` saves none: those of the dataset that is named have to be the same."""
+    _, graph = _graph_with(change)(tmp_path)
+    shutil.copytree(_made() / "pykeen", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "training_triples")
+    if words is None:
+        cli("evaluate", tmp_path / "run", graph)
+    else:
+        cli("evaluate", tmp_path / "run", graph, status=2, words=[words, "run"])
