@@ -69,6 +69,8 @@ def import_features(
     labels = labels_of(factory, kind)[:: 2 if kind == "relation" and factory.create_inverse_triples else 1]
     path = pathlib.Path(path).expanduser()
     folder = GraphMetadata.of(factory).path
+    if folder is not None and pathlib.Path(__file__).parent in pathlib.Path(folder).parents:
+        folder = None  # the demo's, which is part of the package
     target = _target(output, folder, dataset, key)
     if target.exists():
         raise FeatureError(f"{target} exists already: move it away, or name another `output`.")

@@ -5,9 +5,11 @@ import pathlib
 import numpy as np
 import pytest
 import torch
+from pykeen.datasets import Nations
 
 from pykeen_mmkg.datasets import MultimodalDataset
 from pykeen_mmkg.datasets.feature_import import import_features
+from pykeen_mmkg.datasets.wordnet_emoji import WordNetEmoji
 from pykeen_mmkg.errors import FeatureError
 from pykeen_mmkg.features import FeatureStore
 
@@ -55,6 +57,16 @@ def test_the_order_of_the_dataset(graph: MultimodalDataset, tmp_path: pathlib.Pa
     np.save(tmp_path / "y.npy", np.eye(4))
     made = import_features(tmp_path / "y.npy", graph, "visual", "dataset")
     assert made.store.vectors.equal(torch.eye(4))
+
+
+def test_a_dataset_without_a_folder_of_ones_own(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written into the package, or to where PyKEEN keeps its own datasets."""
+    monkeypatch.setattr("pykeen.constants.PYKEEN_HOME", tmp_path)
+    for dataset in (WordNetEmoji(), Nations()):
+        label = dataset.training.entity_id_to_label[0]
+        np.savez(tmp_path / "x.npz", **{label: np.ones(2)})
+        made = import_features(tmp_path / "x.npz", dataset, "visual")
+        assert tmp_path in made.path.parents and not made.found and made.store.mask.sum() == 1
 
 
 def test_what_does_not_fit(graph: MultimodalDataset, tmp_path: pathlib.Path) -> None:
