@@ -3,6 +3,7 @@
 from .encode import encode_images, encode_texts
 from .encoder import VisionLanguageEncoder
 from .huggingface import HuggingFaceEncoder
+from .libraries import OpenCLIPEncoder, SentenceTransformersEncoder
 from .pair import PairEncoder
 from .resolver import encoder_resolver, make_encoder
 from .shared_space import BLIP2Encoder, BLIPEncoder, CLIPEncoder, DualEncoder, FLAVAEncoder, SigLIPEncoder
@@ -15,7 +16,9 @@ __all__ = [
     "DualEncoder",
     "FLAVAEncoder",
     "HuggingFaceEncoder",
+    "OpenCLIPEncoder",
     "PairEncoder",
+    "SentenceTransformersEncoder",
     "SigLIPEncoder",
     "TextEncoder",
     "VisionEncoder",

@@ -12,16 +12,20 @@ from class_resolver import ClassResolver
 from ..errors import EncoderError
 from .encoder import VisionLanguageEncoder
 from .huggingface import HuggingFaceEncoder
+from .libraries import OpenCLIPEncoder, SentenceTransformersEncoder
 from .shared_space import BLIP2Encoder, BLIPEncoder, CLIPEncoder, DualEncoder, FLAVAEncoder, SigLIPEncoder
 from .snapshot import SENTENCEPIECE, find_folder, has_any, module_paths, read_json
 from .towers import CLASS_TOKEN_VISION, SEQUENCE_MODELS, TextEncoder, VisionEncoder
 
 __all__ = ["detect", "encoder_resolver", "make_encoder"]
 
-#: The kinds of encoders by name: clip, siglip, blip, blip2, flava, dual, text, vision; and pair, which joins in its own
-#: module
+#: The kinds of encoders by name: clip, siglip, blip, blip2, flava, dual, text, vision; through other libraries,
+#: openclip and sentencetransformers; and pair, which joins in its own module
 encoder_resolver: ClassResolver[VisionLanguageEncoder] = ClassResolver(
-    [CLIPEncoder, SigLIPEncoder, BLIPEncoder, BLIP2Encoder, FLAVAEncoder, DualEncoder, TextEncoder, VisionEncoder],
+    [
+        *(CLIPEncoder, SigLIPEncoder, BLIPEncoder, BLIP2Encoder, FLAVAEncoder, DualEncoder, TextEncoder, VisionEncoder),
+        *(OpenCLIPEncoder, SentenceTransformersEncoder),
+    ],
     base=VisionLanguageEncoder,  # type: ignore[type-abstract]
     default=CLIPEncoder,
     suffix="Encoder",
@@ -116,6 +120,8 @@ def make_encoder(
         and not pathlib.Path(encoder).is_dir()
     ):
         cls = encoder_resolver.lookup(encoder)
+    elif isinstance(encoder, str | pathlib.Path) and (pathlib.Path(encoder) / "open_clip_config.json").is_file():
+        cls, kwargs = OpenCLIPEncoder, {**kwargs, "model": encoder}
     elif isinstance(encoder, str | pathlib.Path):
         folder = find_folder(
             encoder, revision=kwargs.get("revision"), allow_pickle=bool(kwargs.get("allow_pickle", False))
