@@ -25,6 +25,7 @@ FOLDER = ROOT / ".conformance"
 EXPECTED = {
     "tests/test_evaluation/test_evaluators.py::MetricResultMetaTestCase::test_testing",
     "tests/test_evaluation/test_evaluators.py::EvaluatorMetaTestCase::test_testing",
+    "tests/test_losses.py::TestLosses::test_testing",
     "tests/test_models.py::TestTesting::test_testing",
     "tests/test_nn/test_combination.py::CombinationMetaTestCase::test_testing",
     "tests/test_nn/test_modules.py::InteractionTestsTestCase::test_testing",
