@@ -191,7 +191,7 @@ def train(
     CONFIG holds arguments of pykeen.pipeline.pipeline, such as {"model_kwargs": {"embedding_dim": 64}}.
     """
     from .runs import save_run
-    from .runs.training_run import read_arguments, train_run
+    from .runs.training_run import baseline_metrics, read_arguments, train_run
 
     if output.exists() and not output.is_dir():
         raise MultimodalError(f"{output} is a file; name a folder for the run.")
@@ -210,7 +210,10 @@ def train(
         arguments["model_kwargs"] = {**(arguments.get("model_kwargs") or {}), "encoder": encoder}
     arguments.setdefault("random_seed", 0)
     result = train_run(**named, arguments=arguments, dataset_kwargs=dataset_kwargs, protocol=protocol)
-    run = save_run(result, output, features=features, license=license)
+    # an evaluator of the file's own may be none of our protocols, and then there is nothing to compare by
+    own = arguments.get("evaluator") is not None
+    baselines = {} if own else baseline_metrics(named["dataset"], dataset_kwargs, protocol)
+    run = save_run(result, output, features=features, license=license, baselines=baselines)
     click.echo(f"protocol {run.document['protocol']}, split testing")
     for metric in ("mrr", "hits@1", "hits@3", "hits@10"):
         click.echo(f"  {metric:8s} {result.metric_results.get_metric(metric):.4f}")

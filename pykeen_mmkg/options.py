@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from .errors import MultimodalError
 
-__all__ = ["check_keys", "check_option", "check_training", "strict"]
+__all__ = ["NO_VALIDATION", "check_keys", "check_option", "check_training", "strict"]
 
 #: the least value that a number may have, or the least and the largest one
 Bounds = float | tuple[float, float]
@@ -24,6 +24,12 @@ Bounds = float | tuple[float, float]
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+#: the message where a stopper has nothing to evaluate on
+NO_VALIDATION = (
+    "Early stopping needs validation triples, and the dataset has none: add a validation split (`split` of a "
+    "multimodal dataset draws one), or leave the stopper out."
+)
 
 #: what options of PyKEEN's training have to be
 _TRAINING: Mapping[str, tuple[Any, Bounds]] = {"num_epochs": (int, 0), "batch_size": (int | None, 1)}

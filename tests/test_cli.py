@@ -8,6 +8,7 @@ import sys
 import pytest
 import yaml
 from click.testing import CliRunner
+from pykeen.pipeline import pipeline
 from torch.nn import functional
 
 from pykeen_mmkg._version import VERSION
@@ -120,6 +121,12 @@ def test_train(features: str, folder, stores, tmp_path) -> None:
     document = json.loads((tmp_path / "run" / "run.json").read_text())
     assert document["random_seed"] == 5 and len(document["losses"]) == 1 and document["license"] == "mit"
     assert document["sources"]["features"]["visual"]["mode"] == features
+    rule = pipeline(
+        dataset=MultimodalDataset(folder), model="degreerule", evaluator="standard", training_kwargs={"num_epochs": 0}
+    ).metric_results
+    assert document["baselines"]["degreerule"]["both.realistic.hits_at_10"] == rule.get_metric("hits@10")
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "randomrule" in card and "No baseline" not in card
     mrr = next(line for line in text.splitlines() if "mrr" in line)
     assert mrr in _invoke("evaluate", tmp_path / "run", folder)
     query = ("--head", "e7", "--relation", "r1", "-k", 3, "--json")

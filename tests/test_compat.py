@@ -4,13 +4,17 @@ import ast
 import importlib
 import pathlib
 
+import numpy
 import pykeen.version
 import pytest
 import torch
 from pykeen.losses import MarginRankingLoss, SoftplusLoss
 from pykeen.pipeline import pipeline
+from pykeen.triples import TriplesFactory
 
 from pykeen_mmkg import _compat
+from pykeen_mmkg.errors import DataError
+from pykeen_mmkg.features import FeatureStore
 
 PACKAGE = pathlib.Path(_compat.__file__).parent
 
@@ -91,3 +95,14 @@ def test_versions_of_tensors() -> None:
     before = _compat.tensor_version(x)
     x.add_(1)
     assert _compat.tensor_version(x) > before
+
+
+@pytest.mark.parametrize("model", ["vlkge", "latefusion", "twotower"])
+def test_early_stopping_without_validation(model: str) -> None:
+    """PyKEEN's own loop would fail after the first epochs, by a name of its own: our models say so at once."""
+    factory = TriplesFactory.from_labeled_triples(numpy.array([["a", "r", "b"], ["b", "r", "c"], ["c", "s", "a"]]))
+    store = FeatureStore.from_tensors(["a", "b", "c"], torch.eye(3), modality="textual")
+    kwargs = dict(training=factory, testing=factory, model=model, stopper="early", training_loop="slcwa")
+    with pytest.raises(DataError, match="Early stopping needs validation triples"):
+        pipeline(model_kwargs={"sources": {"features": {"textual": store}}}, **kwargs)
+    assert not _compat.stops_without_validation()

@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 from class_resolver import HintOrType, OptionalKwargs
 from pykeen.losses import Loss
 
-from .._compat import pipeline_without_loss
-from ..options import strict
+from .._compat import pipeline_without_loss, stops_without_validation
+from ..errors import DataError
+from ..options import NO_VALIDATION, strict
 
 __all__ = ["OwnLossMixin"]
 
@@ -30,7 +31,10 @@ class OwnLossMixin:
         :param loss_kwargs: keyword arguments of the loss. Without a loss, they change those of the default, as in the
             pipeline of later releases of PyKEEN
         :param kwargs: keyword arguments of the model
+        :raises DataError: if a pipeline is to stop early, and has no validation triples
         """
+        if stops_without_validation():
+            raise DataError(NO_VALIDATION)
         unasked = pipeline_without_loss()
         if unasked is not None:
             loss, loss_kwargs = None, unasked

@@ -327,7 +327,11 @@ def _load_state(model: Model, state: Mapping[str, Any], folder: pathlib.Path, do
 
 
 def save_run(
-    result: PipelineResult, folder: str | pathlib.Path, features: FeatureMode = "copy", license: str | None = None
+    result: PipelineResult,
+    folder: str | pathlib.Path,
+    features: FeatureMode = "copy",
+    license: str | None = None,
+    baselines: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Run:
     """Save a pipeline's result as a run that can be moved and shared.
 
@@ -336,11 +340,13 @@ def save_run(
     :param features: what becomes of the feature stores that the model reads: ``"copy"`` them whole, keep the
         ``"needed rows"`` (those of the graph's labels), or ``"link"`` to where they are (by path and digest)
     :param license: the licence, for the model card
+    :param baselines: the metrics of trivial baselines by name, as :func:`~.training_run.baseline_metrics` gives them,
+        for the model card
     :returns: the run
     :raises RunError: if the triples have no labels, an argument of the model cannot be written as JSON, or the folder
         cannot be written
     """
-    run = Run.from_result(result, license=license)
+    run = Run.from_result(result, license=license, **({"baselines": dict(baselines)} if baselines else {}))
     run.features = features
     run.save_pretrained(folder)
     return run

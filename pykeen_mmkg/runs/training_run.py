@@ -4,15 +4,20 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from pykeen.models import model_resolver
 from pykeen.pipeline import PipelineResult, pipeline
 
 from ..datasets.loading import load_dataset
 from ..errors import MultimodalError, RunError
-from ..evaluation.evaluating import make_evaluator
+from ..evaluation.evaluating import evaluate, make_evaluator
 from ..pipeline_arguments import check_arguments, named_class
+from .card import METRICS
 from .safety import read_json
 
-__all__ = ["read_arguments", "train_run"]
+__all__ = ["BASELINES", "baseline_metrics", "read_arguments", "train_run"]
+
+#: what every figure is to be read beside
+BASELINES = ("inverserule", "degreerule", "randomrule")
 
 #: what is said apart from the other arguments
 _DATA = ("dataset", "dataset_kwargs", "training", "testing", "validation")
@@ -57,7 +62,7 @@ def train_run(
     :param arguments: further arguments of :func:`pykeen.pipeline.pipeline`, such as ``epochs`` and ``model_kwargs``
     :param dataset_kwargs: keyword arguments of the dataset
     :param protocol: the protocol, unless the arguments name an ``evaluator``
-    :returns: the result, for :func:`~pykeen_mmkg.runs.save_run`
+    :returns: the result, for :func:`~pykeen_mmkg.runs.save_run`; its metrics are those of the test split
     :raises MultimodalError: if a name is unknown, or an argument is unknown or of the wrong type
     """
     arguments = {**(arguments or {}), "model": model}
@@ -76,3 +81,22 @@ def train_run(
         "dataset_kwargs": dict(dataset_kwargs or {}),
     }
     return result
+
+
+def baseline_metrics(
+    dataset: str | pathlib.Path, dataset_kwargs: Mapping[str, Any] | None = None, protocol: str = "standard"
+) -> dict[str, dict[str, float]]:
+    """Evaluate the trivial baselines on the test split, for a run's model card.
+
+    :param dataset: the name of a dataset, or the path of a folder
+    :param dataset_kwargs: keyword arguments of the dataset
+    :param protocol: the protocol of the run
+    :returns: the metrics of each of :data:`BASELINES`
+    """
+    data = load_dataset(str(dataset), {**(dataset_kwargs or {}), "create_inverse_triples": False})
+    found = {}
+    for name in BASELINES:
+        model = model_resolver.make(name, triples_factory=data.training, random_seed=0)
+        result = evaluate(model, data, protocol, use_tqdm=False)
+        found[name] = {key: float(value) for key, value in result.to_flat_dict().items() if key in METRICS}
+    return found

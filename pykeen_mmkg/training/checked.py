@@ -4,8 +4,8 @@ from typing import Any
 
 from pykeen.triples import CoreTriplesFactory
 
-from ..errors import DataError, MultimodalError
-from ..options import check_training
+from ..errors import DataError
+from ..options import NO_VALIDATION, check_training
 
 __all__ = ["CheckedTrainingMixin"]
 
@@ -29,8 +29,5 @@ class CheckedTrainingMixin:
         # only a stopper that evaluates has this attribute
         held_out = getattr(kwargs.get("stopper"), "evaluation_triples_factory", triples_factory)
         if held_out is None or not held_out.num_triples:
-            raise MultimodalError(
-                "Early stopping needs validation triples, and the dataset has none: add a validation split (`split` of "
-                "a multimodal dataset draws one), or leave the stopper out."
-            )
+            raise DataError(NO_VALIDATION)
         return super().train(triples_factory, num_epochs=num_epochs, **kwargs)  # type: ignore[misc]
