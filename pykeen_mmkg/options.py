@@ -65,9 +65,18 @@ def strict(**bounds: Bounds) -> Callable[[F], F]:
                     check_option(name, value, hints()[name], bounds.get(name))
             return function(*args, **kwargs)
 
+        checked.__annotations__ = {name: _on_command_line(hint) for name, hint in function.__annotations__.items()}
         return checked  # type: ignore[return-value]
 
     return decorate
+
+
+def _on_command_line(hint: Any) -> Any:
+    """Return what PyKEEN's command line makes an option of: a text, where an object or its name may be given."""
+    args = get_args(hint)
+    named = get_origin(hint) in (Union, types.UnionType) and {str, type(None)} < set(args)
+    objects = all(isinstance(arg, type) or get_origin(arg) is type for arg in args)
+    return str | None if named and objects and not {bool, int, float} & set(args) else hint
 
 
 def check_option(name: str, value: Any, hint: Any, bounds: Bounds | None = None) -> Any:

@@ -119,3 +119,18 @@ def test_training(options: object) -> None:
     check_training("row", None)
     with pytest.raises(MultimodalError, match="option row: "):
         check_training("row", options)
+
+
+def test_on_the_command_line() -> None:
+    """PyKEEN's commands read annotations: what an object or its name may fill is a text there, other things stay."""
+
+    @strict()
+    def f(
+        a: str | Path | None = None, b: str | Sequence[str] | None = None, c: type[int] | str | None = None, d: int = 0
+    ) -> None: ...
+
+    assert f.__annotations__ == {"a": str | None, "b": str | Sequence[str] | None, "c": str | None, "d": int,
+                                 "return": None}  # fmt: skip
+    f(a=Path("x"), c=int)  # what is checked is what was said
+    with pytest.raises(MultimodalError, match="a=3"):
+        f(a=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -120,7 +121,7 @@ def make_encoder(
         and not pathlib.Path(encoder).is_dir()
     ):
         cls = encoder_resolver.lookup(encoder)
-    elif isinstance(encoder, str | pathlib.Path) and (pathlib.Path(encoder) / "open_clip_config.json").is_file():
+    elif isinstance(encoder, str | pathlib.Path) and os.path.isfile(os.path.join(encoder, "open_clip_config.json")):
         cls, kwargs = OpenCLIPEncoder, {**kwargs, "model": encoder}
     elif isinstance(encoder, str | pathlib.Path):
         folder = find_folder(

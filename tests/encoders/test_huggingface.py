@@ -18,7 +18,7 @@ from pykeen_mmkg.encoders import (
     VisionEncoder,
     make_encoder,
 )
-from pykeen_mmkg.errors import EncoderError
+from pykeen_mmkg.errors import EncoderError, MultimodalError
 
 ALIGNED = {
     "clip": CLIPEncoder,
@@ -311,7 +311,7 @@ def test_damaged_weights(save_tiny, tmp_path):
 )
 def test_bad_options(options, match, tiny):
     """An impossible option is named."""
-    with pytest.raises(EncoderError, match=match):
+    with pytest.raises(MultimodalError, match=match):
         make_encoder(tiny("clip"), options)
 
 

@@ -30,6 +30,8 @@ def test_kinds():
         "pair",
         "text",
         "vision",
+        "openclip",
+        "sentencetransformers",
     }
 
 

@@ -550,9 +550,10 @@ def test_nothing_is_ignored(kwargs: dict, message: str, dataset, model_kwargs) -
 
 
 def test_command_line(pykeen_command, tmp_path) -> None:
-    """``pykeen train vlkge`` knows the encoder; the dataset brings the other sources."""
-    assert "--encoder TEXT" in pykeen_command("train", "vlkge", "--help")
-    options = ["--embedding-dim", "8", "--number-epochs", "1", "--batch-size", "4096"]
+    """``pykeen train vlkge`` knows the encoder and the fusion; the dataset brings the other sources."""
+    text = pykeen_command("train", "vlkge", "--help")
+    assert all(f"--{name} TEXT" in text for name in ("encoder", "fusion"))
+    options = ["--fusion", "sum", "--embedding-dim", "8", "--number-epochs", "1", "--batch-size", "4096"]
     pykeen_command(
         "train", "vlkge", "--dataset", "wordnetemoji", *options, "--output-directory", str(tmp_path), "--silent"
     )
