@@ -193,3 +193,24 @@ def test_no_warning_about_sparse_tensors() -> None:
     """torch's note on the beta state of CSR tensors, which comes at a process's first, is not the user's business."""
     process = subprocess.run([sys.executable, "-c", FIRST_CALL], capture_output=True, text=True, check=True)
     assert not process.stdout.strip()
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_one_row_is_a_row(p: int) -> None:
+    """A single query has the shape and the values of its row among others."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(n, 5, generator=generator) for n in (3, 7))
+    assert kernels.cross_distance(x[:1], y, p=p).shape == kernels.cross_dot(x[:1], y).shape == (1, 7)
+    torch.testing.assert_close(kernels.cross_distance(x[:1], y, p=p), kernels.cross_distance(x, y, p=p)[:1])
+    torch.testing.assert_close(kernels.cross_dot(x[:1], y), kernels.cross_dot(x, y)[:1])
+
+
+def test_products_of_reduced_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where matrix products may drop digits, distances are those of double precision, rounded."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(n, 64, generator=generator) + 3 for n in (5, 9))
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+    expected = kernels.cross_distance(x.double(), y.double(), p=2).float()
+    assert kernels.cross_distance(x, y, p=2).equal(expected)
+    monkeypatch.undo()
+    assert not kernels.cross_distance(x, y, p=2).equal(expected)
