@@ -98,8 +98,13 @@ def stops_without_validation() -> bool:
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "pipeline" and frame.f_globals.get("__name__") == "pykeen.pipeline.api":
+            from pykeen.stoppers import NopStopper, stopper_resolver
+
             given = frame.f_locals
-            asked = given.get("stopper") not in (None, "nop") and "stopper" in given
+            stopper = given.get("stopper")
+            asked = stopper is not None and not isinstance(stopper, NopStopper)
+            if isinstance(stopper, str | type):
+                asked = not issubclass(stopper_resolver.lookup(stopper), NopStopper)
             held_out = given.get("validation", ...)
             return asked and (held_out is None or (hasattr(held_out, "num_triples") and not held_out.num_triples))
         frame = frame.f_back  # type: ignore[assignment]

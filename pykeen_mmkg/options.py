@@ -75,7 +75,8 @@ def _on_command_line(hint: Any) -> Any:
     """Return what PyKEEN's command line makes an option of: a text, where an object or its name may be given."""
     args = get_args(hint)
     named = get_origin(hint) in (Union, types.UnionType) and {str, type(None)} < set(args)
-    objects = all(isinstance(arg, type) or get_origin(arg) is type for arg in args)
+    # under Python 3.10, Sequence[str] is a type as well
+    objects = all(get_origin(arg) is type or (get_origin(arg) is None and isinstance(arg, type)) for arg in args)
     return str | None if named and objects and not {bool, int, float} & set(args) else hint
 
 

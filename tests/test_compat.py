@@ -10,6 +10,7 @@ import pytest
 import torch
 from pykeen.losses import MarginRankingLoss, SoftplusLoss
 from pykeen.pipeline import pipeline
+from pykeen.stoppers import EarlyStopper, NopStopper
 from pykeen.triples import TriplesFactory
 
 from pykeen_mmkg import _compat
@@ -97,12 +98,18 @@ def test_versions_of_tensors() -> None:
     assert _compat.tensor_version(x) > before
 
 
-@pytest.mark.parametrize("model", ["vlkge", "latefusion", "twotower"])
-def test_early_stopping_without_validation(model: str) -> None:
+@pytest.mark.parametrize("stopper", [None, "nop", NopStopper, "early", EarlyStopper])
+@pytest.mark.parametrize("model", ["vlkge", "complexn3"])
+def test_early_stopping_without_validation(model: str, stopper: object) -> None:
     """PyKEEN's own loop would fail after the first epochs, by a name of its own: our models say so at once."""
     factory = TriplesFactory.from_labeled_triples(numpy.array([["a", "r", "b"], ["b", "r", "c"], ["c", "s", "a"]]))
     store = FeatureStore.from_tensors(["a", "b", "c"], torch.eye(3), modality="textual")
-    kwargs = dict(training=factory, testing=factory, model=model, stopper="early", training_loop="slcwa")
-    with pytest.raises(DataError, match="Early stopping needs validation triples"):
-        pipeline(model_kwargs={"sources": {"features": {"textual": store}}}, **kwargs)
+    sources = {"sources": {"features": {"textual": store}}} if model == "vlkge" else {}
+    options = dict(training_loop="slcwa", training_kwargs={"num_epochs": 1, "use_tqdm": False}, device="cpu")
+    kwargs = dict(training=factory, testing=factory, model=model, model_kwargs=sources, stopper=stopper, **options)
+    if stopper in ("early", EarlyStopper):
+        with pytest.raises(DataError, match="Early stopping needs validation triples"):
+            pipeline(**kwargs)
+    else:
+        assert pipeline(**kwargs).losses
     assert not _compat.stops_without_validation()

@@ -27,6 +27,9 @@ def test_what_is_promised_is_decoded(name: str) -> None:
 @pytest.mark.parametrize(("name", "check", "suffix"), [("AVIF", "avif", ".avif"), ("JPEG2000", "jpg_2000", ".JP2")])
 def test_a_pillow_without_a_codec(name: str, check: str, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     register_formats.cache_clear()
+    if name not in register_formats():
+        pytest.skip(f"this Pillow has no {name} to lose")
+    register_formats.cache_clear()
     has = image_formats.features.check
     monkeypatch.setattr(image_formats.features, "check", lambda feature: feature != check and has(feature))
     try:
