@@ -35,7 +35,7 @@ from ..evaluation.results import ProtocolMetricResults
 from ..pipeline_arguments import check_arguments, named_class
 from .validation import StudyError, check_plain, check_protocol, check_shape, said_of
 
-__all__ = ["DATA_KEYS", "Cell", "Configuration", "Protocol", "StudyError"]
+__all__ = ["DATA_KEYS", "Cell", "Configuration", "Protocol"]
 
 MODALITIES = ("structural", "visual", "textual")
 _TOP = frozenset(

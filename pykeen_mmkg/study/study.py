@@ -21,11 +21,11 @@ from ..evaluation.results import ProtocolMetricResults
 from ..evaluation.significance import PairedTest, holm, paired_test
 from ..io import write_json, write_text, written_whole
 from .cells import dataset_of, execute, read_cell
-from .configuration import DATA_KEYS, Cell, Configuration, StudyError
+from .configuration import DATA_KEYS, Cell, Configuration
 from .contents import contents_of, data_contents
-from .validation import check_cell, said_of
+from .validation import StudyError, check_cell, said_of
 
-__all__ = ["Study", "StudyError"]
+__all__ = ["Study"]
 
 logger = logging.getLogger(__name__)
 

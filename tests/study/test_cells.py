@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from pykeen_mmkg.study import Study, StudyError
 from pykeen_mmkg.study import cells as module
-from pykeen_mmkg.study.study import Study, StudyError
 
 from .cases import CONFIG
 

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 import yaml
 
-from pykeen_mmkg.study.study import Study, StudyError
+from pykeen_mmkg.study import Study, StudyError
 
 from .cases import CONFIG
 

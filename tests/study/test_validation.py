@@ -8,8 +8,7 @@ import pytest
 import yaml
 
 from pykeen_mmkg.errors import DataError
-from pykeen_mmkg.study import cells
-from pykeen_mmkg.study.study import Study, StudyError
+from pykeen_mmkg.study import Study, StudyError, cells
 from pykeen_mmkg.study.validation import said_of
 
 from .cases import CONFIG
