@@ -67,6 +67,16 @@ def ignores_default_loss(version: str) -> bool:
     return release <= (1, 11, 1) or (release == (1, 11, 2) and numbers[4] is not None)
 
 
+def _pipeline_locals(function: str) -> Mapping[str, Any] | None:
+    """Return the local names of the innermost running function of PyKEEN's pipeline, None if it is not running."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == function and frame.f_globals.get("__name__") == "pykeen.pipeline.api":
+            return frame.f_locals
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
 def pipeline_without_loss() -> OptionalKwargs:
     """Tell whether a pipeline of PyKEEN builds a model without having been asked for a loss.
 
@@ -81,12 +91,10 @@ def pipeline_without_loss() -> OptionalKwargs:
     """
     from pykeen.version import get_version
 
-    frame = sys._getframe(1) if ignores_default_loss(get_version()) else None
-    while frame is not None:
-        if frame.f_code.co_name == "_build_model_helper" and frame.f_globals.get("__name__") == "pykeen.pipeline.api":
-            return (frame.f_locals.get("loss_kwargs") or {}) if frame.f_locals.get("loss", ...) is None else None
-        frame = frame.f_back
-    return None
+    given = _pipeline_locals("_build_model_helper") if ignores_default_loss(get_version()) else None
+    if given is None or given.get("loss", ...) is not None:
+        return None
+    return given.get("loss_kwargs") or {}
 
 
 def stops_without_validation() -> bool:
@@ -95,20 +103,16 @@ def stops_without_validation() -> bool:
     Its stopper fails then after the first epochs, by an error that names neither. PyKEEN 1.11.1 and main: with other
     names in its pipeline, this is False. Delete once PyKEEN says so itself.
     """
-    frame = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "pipeline" and frame.f_globals.get("__name__") == "pykeen.pipeline.api":
-            from pykeen.stoppers import NopStopper, stopper_resolver
+    given = _pipeline_locals("pipeline")
+    if given is None:
+        return False
+    from pykeen.stoppers import NopStopper, stopper_resolver
 
-            given = frame.f_locals
-            stopper = given.get("stopper")
-            asked = stopper is not None and not isinstance(stopper, NopStopper)
-            if isinstance(stopper, str | type):
-                asked = not issubclass(stopper_resolver.lookup(stopper), NopStopper)
-            held_out = given.get("validation", ...)
-            return asked and (held_out is None or (hasattr(held_out, "num_triples") and not held_out.num_triples))
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
+    stopper, held_out = given.get("stopper"), given.get("validation", ...)
+    asked = stopper is not None and not isinstance(stopper, NopStopper)
+    if isinstance(stopper, str | type):
+        asked = not issubclass(stopper_resolver.lookup(stopper), NopStopper)
+    return asked and (held_out is None or (hasattr(held_out, "num_triples") and not held_out.num_triples))
 
 
 def inductive_entities(model: Any, mode: Any) -> Any:

@@ -7,7 +7,7 @@ from html import escape
 
 from ..encoders.images import load_image
 from ..errors import ImageError
-from .report import SEVERITIES, AuditReport, Finding, one_line
+from .report import AuditReport, Finding, one_line
 
 __all__ = ["audit_page"]
 
@@ -31,17 +31,15 @@ def audit_page(report: AuditReport) -> str:
     :param report: the report
     :returns: the page
     """
-    sizes = ", ".join(f"{count:,} {what}" for what, count in report.sizes.items())
     parts = [
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Audit of {escape(report.name)}</title>',
-        f"<style>{STYLE}</style></head><body><h1>Audit of {escape(report.name)}</h1><p>{escape(sizes)}</p>",
+        f"<style>{STYLE}</style></head><body><h1>Audit of {escape(report.name)}</h1>"
+        f"<p>{escape(report.sizes_text())}</p>",
         f'<p class="digest">digest {escape(report.digest)}</p>',
     ]
-    for severity in reversed(SEVERITIES):
-        for finding in report.findings:
-            if finding.severity == severity:
-                parts.append(f'<section class="{severity}"><h2>{severity}: {escape(finding.check)}</h2>')
-                parts += [f"<p>{escape(finding.message)}</p>", *_examples(finding), "</section>"]
+    for finding in report.gravest_first():
+        parts.append(f'<section class="{finding.severity}"><h2>{finding.severity}: {escape(finding.check)}</h2>')
+        parts += [f"<p>{escape(finding.message)}</p>", *_examples(finding), "</section>"]
     return "\n".join([*parts, "</body></html>", ""])
 
 

@@ -92,17 +92,22 @@ class AuditReport:
         """Return everything as JSON text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
+    def sizes_text(self) -> str:
+        """Return the sizes in one line."""
+        return ", ".join(f"{count:,} {what}" for what, count in self.sizes.items())
+
+    def gravest_first(self) -> list[Finding]:
+        """Return the findings by severity, those of one severity in the order of the checks."""
+        return sorted(self.findings, key=lambda finding: -SEVERITIES.index(finding.severity))
+
     def to_text(self) -> str:
         """Return a readable report, the gravest findings first."""
-        sizes = ", ".join(f"{count:,} {what}" for what, count in self.sizes.items())
-        lines = [f"Audit of {self.name}: {sizes}", f"digest {self.digest}", ""]
-        for severity in reversed(SEVERITIES):
-            for finding in self.findings:
-                if finding.severity == severity:
-                    lines.append(f"{severity.upper():8}{finding.check}: {finding.message}")
-                    examples = finding.details.get("examples")
-                    if examples and severity != "info":
-                        lines.append(" " * 8 + f"for example {one_line(examples[0])}")
+        lines = [f"Audit of {self.name}: {self.sizes_text()}", f"digest {self.digest}", ""]
+        for finding in self.gravest_first():
+            lines.append(f"{finding.severity.upper():8}{finding.check}: {finding.message}")
+            examples = finding.details.get("examples")
+            if examples and finding.severity != "info":
+                lines.append(" " * 8 + f"for example {one_line(examples[0])}")
         counts = {severity: sum(f.severity == severity for f in self.findings) for severity in SEVERITIES}
         lines += ["", ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES))]
         return "\n".join(lines)
