@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas
 import torch
+from PIL import Image
 from pykeen.models import Model
 from pykeen.triples import TriplesFactory
 from pykeen.typing import FloatTensor
@@ -18,7 +19,94 @@ from .modalities import TEXTUAL, VISUAL
 from .predict import names_of, resolve
 from .vectors import modalities_of, vectors_of
 
-__all__ = ["similar"]
+__all__ = ["Neighbours", "similar"]
+
+
+class Neighbours:
+    """Finds the entities nearest to an entity, a text or a picture, one question or many.
+
+    Names are read once, the vectors of each modality when they are first asked for, and the encoder is loaded once.
+    """
+
+    def __init__(self, model: Model, triples_factory: TriplesFactory, encoder: Any = None) -> None:
+        """Initialize the finder.
+
+        :param model: a trained model
+        :param triples_factory: the factory that it was trained on
+        :param encoder: for texts and pictures, the encoder that made the entities' features
+        """
+        self.model, self.triples_factory = model, triples_factory
+        self.encoder = None if encoder is None else make_encoder(encoder)
+        self.names = names_of(triples_factory)
+        self._stores: dict[str | None, tuple[FeatureStore, FloatTensor]] = {}
+
+    def _vectors(self, modality: str | None) -> tuple[FeatureStore, FloatTensor]:
+        """Return the vectors of a modality, as they are and of unit length."""
+        if modality not in self._stores:
+            store = vectors_of(self.model, self.triples_factory, modality)
+            self._stores[modality] = store, functional.normalize(store.vectors.float(), dim=-1)
+        return self._stores[modality]
+
+    def find(
+        self,
+        *,
+        entity: str | None = None,
+        text: str | None = None,
+        image: str | pathlib.Path | Image.Image | None = None,
+        modality: str | None = None,
+        k: int = 10,
+    ) -> pandas.DataFrame:
+        """Return the nearest entities, see :func:`similar`.
+
+        :param entity: the label or name of an entity, which is left out of the answer
+        :param text: a text
+        :param image: a picture, decoded or as a file
+        :param modality: by which vectors
+        :param k: how many
+        :returns: a data frame with the columns ``rank``, ``label``, ``name`` and ``similarity``, best first
+        :raises DataError: if not exactly one thing is asked about, or the model has no such vectors
+        """
+        if sum(value is not None for value in (entity, text, image)) != 1:
+            raise DataError("Give exactly one of an entity, a text and an image.")
+        if k < 1:
+            raise DataError(f"k={k} must be at least 1.")
+        own = -1
+        if entity is not None:
+            store, vectors = self._vectors(modality)
+            label = resolve(entity, self.triples_factory.entity_to_id, self.names)
+            own = store.labels.index(label)
+            if not store.mask[own]:
+                raise DataError(f"{label!r} has no {store.modality} vector. Others are {modalities_of(self.model)}.")
+            query = store.vectors[own]
+        else:
+            store, vectors = self._vectors(modality or (TEXTUAL if text is not None else VISUAL))
+            query = self._encode(store, text, image)
+        cosines = vectors @ functional.normalize(query.float(), dim=-1)
+        able = store.mask.clone()
+        if own >= 0:
+            able[own] = False
+        ids = able.nonzero()[:, 0]
+        ids = ids[cosines[ids].argsort(descending=True, stable=True)][:k]
+        labels = [store.labels[i] for i in ids.tolist()]
+        return pandas.DataFrame(
+            {
+                "rank": range(1, len(ids) + 1),
+                "label": labels,
+                "name": [self.names.get(label, "") for label in labels],
+                "similarity": cosines[ids].tolist(),
+            }
+        )
+
+    def _encode(self, store: FeatureStore, text: str | None, image: Any) -> FloatTensor:
+        """Encode a query with the encoder of the features that it is compared with."""
+        if self.encoder is None:
+            raise DataError("Give the encoder that made the entities' features, to encode the query with.")
+        store.require_encoder(self.encoder.fingerprint)
+        with torch.inference_mode():
+            if text is not None:
+                return self.encoder.encode_texts([text])[0].cpu()
+            picture = image if isinstance(image, Image.Image) else load_image(image)
+            return self.encoder.encode_images([picture])[0].cpu()
 
 
 def similar(
@@ -27,12 +115,12 @@ def similar(
     *,
     entity: str | None = None,
     text: str | None = None,
-    image: str | pathlib.Path | None = None,
+    image: str | pathlib.Path | Image.Image | None = None,
     modality: str | None = None,
     k: int = 10,
     encoder: Any = None,
 ) -> pandas.DataFrame:
-    """Return the entities nearest to an entity, a text or a picture.
+    """Return the entities nearest to an entity, a text or a picture; for many questions, make one :class:`Neighbours`.
 
     :param model: a trained model
     :param triples_factory: the factory that it was trained on
@@ -47,44 +135,5 @@ def similar(
     :returns: a data frame with the columns ``rank``, ``label``, ``name`` and ``similarity``, best first
     :raises DataError: if not exactly one thing is asked about, or the model has no such vectors
     """
-    if sum(value is not None for value in (entity, text, image)) != 1:
-        raise DataError("Give exactly one of an entity, a text and an image.")
-    if k < 1:
-        raise DataError(f"k={k} must be at least 1.")
-    names = names_of(triples_factory)
-    if entity is not None:
-        store = vectors_of(model, triples_factory, modality)
-        label = resolve(entity, triples_factory.entity_to_id, names)
-        own = store.labels.index(label)
-        if not store.mask[own]:
-            raise DataError(f"{label!r} has no {store.modality} vector. Others are {modalities_of(model)}.")
-        query = store.vectors[own]
-    else:
-        store = vectors_of(model, triples_factory, modality or (TEXTUAL if text is not None else VISUAL))
-        query, own = _encode(store, text, image, encoder), -1
-    cosines = functional.normalize(store.vectors.float(), dim=-1) @ functional.normalize(query.float(), dim=-1)
-    able = store.mask.clone()
-    if own >= 0:
-        able[own] = False
-    ids = able.nonzero()[:, 0]
-    ids = ids[cosines[ids].argsort(descending=True, stable=True)][:k]
-    labels = [store.labels[i] for i in ids.tolist()]
-    return pandas.DataFrame(
-        {
-            "rank": range(1, len(ids) + 1),
-            "label": labels,
-            "name": [names.get(label, "") for label in labels],
-            "similarity": cosines[ids].tolist(),
-        }
-    )
-
-
-def _encode(store: FeatureStore, text: str | None, image: Any, encoder: Any) -> FloatTensor:
-    """Encode a query with the encoder of the features that it is compared with."""
-    if encoder is None:
-        raise DataError("Give the encoder that made the entities' features, to encode the query with.")
-    loaded = make_encoder(encoder)
-    store.require_encoder(loaded.fingerprint)
-    with torch.inference_mode():
-        vectors = loaded.encode_texts([text]) if text is not None else loaded.encode_images([load_image(image)])
-    return vectors[0].cpu()
+    query = {"entity": entity, "text": text, "image": image}
+    return Neighbours(model, triples_factory, encoder).find(modality=modality, k=k, **query)  # type: ignore[arg-type]

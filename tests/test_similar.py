@@ -12,7 +12,7 @@ from pykeen.triples import TriplesFactory
 from pykeen_mmkg.encoders import make_encoder
 from pykeen_mmkg.errors import DataError, FeatureError
 from pykeen_mmkg.features import FeatureStore
-from pykeen_mmkg.similar import similar
+from pykeen_mmkg.similar import Neighbours, similar
 
 LABELS = ["a", "b", "c", "d"]
 TRIPLES = numpy.array([["a", "knows", "b"], ["b", "knows", "c"], ["c", "likes", "a"], ["d", "likes", "a"]])
@@ -63,6 +63,9 @@ def test_like_a_text_or_a_picture(dual_encoder: pathlib.Path, tmp_path: pathlib.
         assert df["label"][0] == expected
         assert df["similarity"][0] == pytest.approx(1.0, abs=1e-4)
         assert df["similarity"].is_monotonic_decreasing and len(df) == 4
+    finder = Neighbours(model, factory, encoder)
+    for query, expected in (({"image": images[2]}, "c"), ({"text": texts[0]}, "a"), ({"image": images[1]}, "b")):
+        assert finder.find(**query)["label"][0] == expected
     with pytest.raises(DataError, match="Give the encoder"):
         similar(model, factory, text="music")
     other = {**encoder.describe(), "encoder_fingerprint": "0" * 64}
