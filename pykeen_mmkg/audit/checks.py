@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..baselines.rules import DuplicateRule, InverseRule, SymmetricRule
 from ..datasets.loading import dataset_digest, load_dataset
 from ..errors import MultimodalError
@@ -25,7 +23,15 @@ from .modality_checks import (
 )
 from .report import AuditReport, Finding
 from .subject import Subject
-from .triple_checks import duplicates, learned_relations, rule_check, shared_triples, unseen_items
+from .triple_checks import (
+    duplicates,
+    inverse_relations,
+    learned_relations,
+    rule_check,
+    same_relations,
+    shared_triples,
+    unseen_items,
+)
 
 __all__ = ["CHECKS", "audit"]
 
@@ -33,12 +39,16 @@ __all__ = ["CHECKS", "audit"]
 CHECKS: Mapping[str, Callable[[Subject], Iterator[Finding]]] = {
     "duplicates": duplicates,
     "shared-triples": shared_triples,
-    "inverse-leakage": rule_check("inverse-leakage", "have their inverse", InverseRule, learned_relations),
+    "inverse-leakage": rule_check(
+        "inverse-leakage", "have their inverse (another relation)", InverseRule, inverse_relations
+    ),
     "symmetric-leakage": rule_check(
         "symmetric-leakage",
         "have their mirror image (same relation)",
         SymmetricRule,
-        lambda subject: torch.arange(subject.training.real_num_relations),
+        same_relations,
+        # what the inverse gives away already is one leak, and told once
+        told=inverse_relations,
     ),
     "duplicate-relation-leakage": rule_check(
         "duplicate-relation-leakage",

@@ -105,27 +105,32 @@ def duplicate_images(subject: Subject) -> Iterator[Finding]:
     suspects = [path for paths in alike(owners, lambda path: path.stat().st_size) for path in paths]
     bar = tqdm(suspects, desc="Comparing images", unit="image", disable=not subject.progress)
     equal = alike(bar, file_digest)
-    groups = [(sorted({label for path in paths for label in owners[path]}), paths[0]) for paths in equal]
-    groups += [(sorted(set(labels)), path) for path, labels in owners.items() if len(set(labels)) > 1]
-    between = [(group, path) for group, path in groups if len(group) > 1]
-    within = len(groups) - len(between)
+    grouped = {path for paths in equal for path in paths}
+    equal += [[path] for path, labels in owners.items() if len(set(labels)) > 1 and path not in grouped]
+    groups = [(sorted({label for path in paths for label in owners[path]}), paths) for paths in equal]
+    between = sorted((found for found in groups if len(found[0]) > 1), key=lambda found: len(found[0]), reverse=True)
+    within = [found for found in groups if len(found[0]) == 1]
+
+    def shown(groups: list[tuple[list[str], list[Path]]]) -> dict[str, Any]:
+        return {
+            "examples": [group[:EXAMPLES] for group, _ in groups[:EXAMPLES]],
+            "images": [
+                [{"file": str(path), "entities": sorted(set(owners[path]))[:EXAMPLES]} for path in paths[:EXAMPLES]]
+                for _, paths in groups[:EXAMPLES]
+            ],
+        }
+
     if between:
         items = {label for group, _ in between for label in group}
-        between.sort(key=lambda found: len(found[0]), reverse=True)
         yield Finding(
             "duplicate-images",
             "warning",
             f"{len(items):,} entities share an image (equal files) with another, in {len(between):,} groups.",
-            {
-                "count": len(items),
-                "groups": len(between),
-                "examples": [group[:EXAMPLES] for group, _ in between[:EXAMPLES]],
-                "images": [str(path) for _, path in between[:EXAMPLES]],
-            },
+            {"count": len(items), "groups": len(between), **shown(between)},
         )
     if within:
-        message = f"{within:,} entities have the same image (equal files) more than once."
-        yield Finding("duplicate-images", "info", message, {"within": within})
+        message = f"{len(within):,} images of one entity come more than once (equal files)."
+        yield Finding("duplicate-images", "info", message, {"within": len(within), **shown(within)})
 
 
 def placeholder_vectors(subject: Subject) -> Iterator[Finding]:

@@ -1,7 +1,9 @@
 """An audit as one page of HTML, which needs nothing else: pictures are inlined as thumbnails."""
 
-from collections.abc import Iterator
+import pathlib
+from collections.abc import Iterator, Mapping
 from html import escape
+from typing import Any
 
 from ..html_parts import html_figure, html_page
 from .report import AuditReport, Finding, one_line
@@ -28,7 +30,13 @@ def _examples(finding: Finding) -> Iterator[str]:
     examples = finding.details.get("examples") or []
     images = finding.details.get("images")
     if images:
-        for group, path in zip(examples, images, strict=True):
-            yield html_figure(path, ", ".join(map(str, group)))
+        # those that are equal stand in one row
+        for group in images:
+            figures = (html_figure(image["file"], _caption(image)) for image in group)
+            yield '<div class="equal">' + "".join(figures) + "</div>"
     elif examples:
         yield "<ul>" + "".join(f"<li><code>{escape(one_line(example))}</code></li>" for example in examples) + "</ul>"
+
+
+def _caption(image: Mapping[str, Any]) -> str:
+    return f"{', '.join(map(str, image['entities']))} ({pathlib.PurePath(image['file']).name})"

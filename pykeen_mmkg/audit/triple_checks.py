@@ -5,15 +5,24 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import torch
+from pykeen.typing import MappedTriples
 
-from ..baselines.rules import Baseline, DuplicateRule, opposite_relations
+from ..baselines.rules import LookupBaseline, opposite_relations
 from ..evaluation.evaluating import evaluate
 from ..indexing import occurring, seen_entities
 from ..sampling.filterer import KnownTriplesFilterer
 from .report import Finding, Severity
 from .subject import EXAMPLES, Subject, percent
 
-__all__ = ["duplicates", "learned_relations", "rule_check", "shared_triples", "unseen_items"]
+__all__ = [
+    "duplicates",
+    "inverse_relations",
+    "learned_relations",
+    "rule_check",
+    "same_relations",
+    "shared_triples",
+    "unseen_items",
+]
 
 #: the share of leaked evaluation triples from which on a finding is a warning, and an error
 LEAK_LEVELS: Mapping[Severity, float] = {"warning": 0.01, "error": 0.1}
@@ -52,17 +61,23 @@ def shared_triples(subject: Subject) -> Iterator[Finding]:
             )
 
 
+#: gives the opposite of each relation, -1 for none, shape: ``(num_relations,)``
+Opposites = Callable[[Subject], torch.Tensor]
+
+
 def rule_check(
-    check: str, what: str, cls: type[Baseline], find: Callable[[Subject], torch.Tensor]
+    check: str, what: str, cls: type[LookupBaseline], find: Opposites, told: Opposites | None = None
 ) -> Callable[[Subject], Iterator[Finding]]:
     """Make a check for leaks that a rule exploits.
 
     :param check: the name of the check
     :param what: what leaked triples do, for messages
     :param cls: the rule
-    :param find: gives the opposite of each relation, -1 for none, shape: ``(num_relations,)``
+    :param find: the opposites that the rule answers with
+    :param told: the opposites, in the other direction, of another check: a triple that leaks through them is its matter
     :returns: the check
     """
+    swapped = cls.swapped
 
     def run(subject: Subject) -> Iterator[Finding]:
         opposite = find(subject)
@@ -71,17 +86,18 @@ def rule_check(
             triples = subject.triples[name]
             if not len(triples):
                 continue
-            other = opposite[triples[:, 1]]
-            head, tail = (0, 2) if cls is DuplicateRule else (2, 0)
-            image = torch.stack([triples[:, head], other, triples[:, tail]], dim=1)
-            found = training.contains(image) & (other >= 0)
+            found = _leaked(triples, opposite, training, swapped)
+            if told is not None:
+                found &= ~_leaked(triples, told(subject), training, swapped)
             count, share = int(found.sum()), float(found.float().mean())
             details: dict[str, Any] = {"split": name, "count": count, "share": share}
             if not count:
                 continue
             message = f"{percent(count, len(triples))} {name} triples {what} in training"
             if name in ("testing", "validation"):
-                result = evaluate(cls(subject.training), subject.dataset, "standard", split=name, use_tqdm=False)
+                rule = cls(subject.training)
+                rule.opposite = opposite
+                result = evaluate(rule, subject.dataset, "standard", split=name, use_tqdm=False)
                 details["rule"] = {key: result.get_metric(key) for key in ("mrr", "hits@1", "hits@3", "hits@10")}
                 message += f"; the bare rule that answers with it has MRR {details['rule']['mrr']:.3f}"
             details["relations"] = {
@@ -93,6 +109,27 @@ def rule_check(
 
     run.__doc__ = f"Look for evaluation triples that {what} in training, and score the rule that exploits it."
     return run
+
+
+def _leaked(
+    triples: MappedTriples, opposite: torch.Tensor, training: KnownTriplesFilterer, swapped: bool
+) -> torch.Tensor:
+    """Return which triples training tells through the opposite of their relation, shape: ``(n,)``."""
+    head, relation, tail = triples.unbind(dim=1)
+    other = opposite[relation]
+    image = torch.stack([tail, other, head] if swapped else [head, other, tail], dim=1)
+    return training.contains(image) & (other >= 0)
+
+
+def inverse_relations(subject: Subject) -> torch.Tensor:
+    """Find the inverse of each relation that has another one; the leaks of symmetric ones are mirror images."""
+    found = learned_relations(subject)
+    return torch.where(found == same_relations(subject), -1, found)
+
+
+def same_relations(subject: Subject) -> torch.Tensor:
+    """Return each relation itself."""
+    return torch.arange(subject.training.real_num_relations)
 
 
 def learned_relations(subject: Subject, direction: Literal["inverse", "same"] = "inverse") -> torch.Tensor:

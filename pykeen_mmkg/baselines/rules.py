@@ -27,6 +27,7 @@ __all__ = [
     "InverseRule",
     "RandomRule",
     "Baseline",
+    "LookupBaseline",
     "SymmetricRule",
     "opposite_relations",
 ]
@@ -113,7 +114,7 @@ def opposite_relations(
     return torch.where(share > 0, opposite, -1), share
 
 
-class _LookupBaseline(Baseline):
+class LookupBaseline(Baseline):
     """Rank first the entities that a relation of the training triples gives, usually in the opposite direction."""
 
     #: whether the other relation is read in the opposite direction
@@ -147,7 +148,7 @@ class _LookupBaseline(Baseline):
 
 
 @parse_docdata
-class InverseRule(_LookupBaseline):
+class InverseRule(LookupBaseline):
     """Answer with the inverse: for (h, r, ?), first the x with (x, r', h) in training, where r' is the inverse of r.
 
     The inverse of each relation is learned from the training triples, see :func:`opposite_relations`; it may be the
@@ -166,7 +167,7 @@ class InverseRule(_LookupBaseline):
 
 
 @parse_docdata
-class SymmetricRule(_LookupBaseline):
+class SymmetricRule(LookupBaseline):
     """Answer as if every relation were symmetric: for (h, r, ?), first the x with (x, r, h) in training.
 
     ---
@@ -182,7 +183,7 @@ class SymmetricRule(_LookupBaseline):
 
 
 @parse_docdata
-class DuplicateRule(_LookupBaseline):
+class DuplicateRule(LookupBaseline):
     """Answer with a near-duplicate relation: for (h, r, ?), first the x with (h, r', x) in training.
 
     The other relation r' is learned from the training triples, see :func:`opposite_relations`.

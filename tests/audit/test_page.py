@@ -37,18 +37,23 @@ def _parse(page: str) -> _Tags:
 
 
 def test_equal_pictures_are_shown(tmp_path):
-    """The picture that two entities share is in the page, beside their names; nothing is loaded from elsewhere."""
+    """Both files of a picture that two entities have stand side by side; nothing is loaded from elsewhere."""
     write_example(tmp_path / "graph")
     images = tmp_path / "graph" / "images"
     images.joinpath("red_bar.png").write_bytes(images.joinpath("blue_disc.png").read_bytes())
+    # an entity that has one picture twice is no leak, and shown as well
+    images.joinpath("red_disc_2.png").write_bytes(images.joinpath("red_disc.png").read_bytes())
     images.joinpath("green_disc.png").write_bytes(b"no image")
     report = audit(str(tmp_path / "graph"), progress=False)
     (broken,) = report.select("broken-images")
     assert broken.details["files"] == [str(images / "green_disc.png")] and "green_disc.png" in broken.message
     page = audit_page(report)
     sources = [attributes["src"] for tag, attributes in _parse(page).found if tag == "img"]
-    assert len(sources) == 1 and sources[0].startswith("data:image/jpeg;base64,")
-    assert "<figcaption>blue_disc, red_bar</figcaption>" in page
+    assert len(sources) == 4 and all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert sources[0] == sources[1] != sources[2] == sources[3]
+    row = page.partition('<div class="equal">')[2].partition("</div>")[0]
+    shown = re.findall(r"<figcaption>(.*?)</figcaption>", row)
+    assert sorted(shown) == ["blue_disc (blue_disc.png)", "red_bar (red_bar.png)"]
     assert not re.search(r"(src|href)=.(http|/|file)", page)
     order = [attributes["class"] for tag, attributes in _parse(page).found if tag == "section"]
     assert order == sorted(order, key=["error", "warning", "info"].index) and "warning" in order
@@ -60,8 +65,10 @@ def test_everything_is_escaped(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "x.png")
     findings = (
         Finding("duplicates", "error", evil, {"examples": [evil, [evil, "b"]]}),
-        Finding("duplicate-images", "warning", "x", {"examples": [[evil]], "images": [str(tmp_path / "x.png")]}),
-        Finding("duplicate-images", "warning", "x", {"examples": [["a"]], "images": [str(tmp_path / "gone.png")]}),
+        Finding(
+            "duplicate-images", "warning", "x", {"images": [[{"file": str(tmp_path / "x.png"), "entities": [evil]}]]}
+        ),
+        Finding("duplicate-images", "warning", "x", {"images": [[{"file": f"{evil}.png", "entities": ["a"]}]]}),
     )
     page = audit_page(AuditReport(evil, evil, {evil: 1}, findings, ()))
     assert "<script" not in page
