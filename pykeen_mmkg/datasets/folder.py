@@ -21,6 +21,7 @@ from .candidate_lists import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
 from .files import LabeledTriple, find_file, map_triples, read_triples
 from .image_folder import ImageName
+from .image_urls import FetchRule
 from .layout import SPLIT_FILES, find_splits, ignored_files
 from .metadata import FEATURE_KEYS, GraphMetadata
 from .rebuilding import RebuiltFromFilesMixin
@@ -109,6 +110,7 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         hold_out: Literal["dev"] | None = None,
         create_inverse_triples: bool = False,
         split: str | Mapping[str, Any] | None = None,
+        image_urls: str | Mapping[str, Any] = "skip",
     ) -> None:
         """Initialize the dataset; the files are read at the first use.
 
@@ -131,6 +133,8 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
             "unseen-entities", "unseen-relations", or ``{"kind": ..., "ratios": [.8, .1, .1], "seed": 0}``, see
             :class:`~pykeen_mmkg.datasets.triple_splits.SplitRule`. Without it, only a folder that has no test split
             is split, at random
+        :param image_urls: images that a table names by address: "skip" or "fetch" them, or fetch them within limits,
+            see :class:`~pykeen_mmkg.datasets.image_urls.FetchRule`
         :raises DataError: if the folder does not exist or an option is unknown
         """
         self.path = _absolute(path)
@@ -146,6 +150,7 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         self._hold_out = hold_out
         self._create_inverse_triples = create_inverse_triples
         self._split = None if split is None else SplitRule.of(split)
+        self._fetch = FetchRule.of(image_urls)
 
     # ---- locating the files -----------------------------------------------------------------------------------------
 
@@ -199,8 +204,8 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         features = self._feature_paths(folder)
 
         notes = self._notes = []
-        entities = None if entity_path is None else ModalityTable.load(entity_path, notes=notes)
-        relations = None if relation_path is None else ModalityTable.load(relation_path, kind="relation", notes=notes)
+        entities = None if entity_path is None else ModalityTable.load(entity_path, "entity", notes, self._fetch)
+        relations = None if relation_path is None else ModalityTable.load(relation_path, "relation", notes, self._fetch)
         known_relations = () if relations is None else relations.labels
         self._duplicates = {}
         triples = {

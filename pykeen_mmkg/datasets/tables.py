@@ -15,14 +15,12 @@ from ..io import link_or_copy, write_text
 from .delimited import broken_row, format_rows, read_rows
 from .files import check_label, tell
 from .image_folder import ImageName, describe_unmatched, find_images
+from .image_urls import FETCHED, FetchRule, fetch_images, fetched_images, is_url
 from .labels import Kind
 
 __all__ = ["ModalityTable", "load_table"]
 
 Missing = Literal["error", "allow"]
-
-#: what stands before the path of an image that is somewhere in the web
-URL_SCHEMES = ("http://", "https://")
 
 #: an environment variable: folders (as in PATH) outside of a table's own from which its images may be
 IMAGE_PATH = "PYKEEN_MMKG_IMAGES"
@@ -52,6 +50,8 @@ class ModalityTable:
     kind: Kind = "entity"
     #: where the table comes from, for messages
     source: str = "the table"
+    #: the addresses of images that were not fetched, of the labels that have any
+    urls: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the lengths and that no label comes twice."""
@@ -75,18 +75,22 @@ class ModalityTable:
         path: str | pathlib.Path,
         kind: Kind = "entity",
         notes: list[str] | None = None,
+        fetch: FetchRule | None = None,
     ) -> "ModalityTable":
         """Load a table from a TSV, CSV or Parquet file with a header row, see :mod:`.delimited`.
 
         The label that the triples use is the column ``entity`` (of a relation table: ``relation``) or ``id``, and
         where there is none, the column ``label``. Further columns, at least one: ``name`` (or ``label``, if that is not
         the former), ``description``, and ``images``: paths relative to the table, separated by ``|``. A field can be
-        empty. Spaces around a label do not belong to it, and a line break in a quoted text is read as a space. Images
-        that are URLs are passed over.
+        empty. Spaces around a label do not belong to it, and a line break in a quoted text is read as a space.
+
+        An image can be an address (``https://...``). It is fetched if that is asked for; what was fetched once, is
+        found in the folder ``fetched_images`` beside the table without being asked for.
 
         :param path: the file
         :param kind: whether the table is of entities or relations
         :param notes: gets a sentence for whatever is ignored or changed; without it, they are warnings of the log
+        :param fetch: fetches images that are addresses, within its limits
         :returns: the table
         :raises DataError: if the file is missing, empty or not UTF-8, a column is missing, a label comes twice, or a
             row has no label or too many columns
@@ -105,7 +109,7 @@ class ModalityTable:
         names: list[str] = []
         descriptions: list[str] = []
         paths: list[tuple[pathlib.Path, ...]] = []
-        urls = 0
+        urls: dict[str, tuple[str, ...]] = {}
         spaced: list[str] = []
         label_at, name_at, text_at, image_at = (
             columns.get(key, width) for key in ("key", "name", "description", "images")
@@ -132,15 +136,39 @@ class ModalityTable:
             names.append(_BREAKS.sub(" ", fields[name_at].strip()))
             descriptions.append(_BREAKS.sub(" ", fields[text_at].strip()))
             listed = image_parts(fields[image_at])
-            local = [part for part in listed if not part.startswith(URL_SCHEMES)]
-            urls += len(listed) - len(local)
+            local = [part for part in listed if not is_url(part)]
+            if len(local) < len(listed):
+                urls[label] = tuple(part for part in listed if is_url(part))
             paths.append(_read_images(local, path=path, row=f"line {number}: {kind} {label!r}"))
         if spaced:
             found.append(f"{path}: spaces around {len(spaced)} labels are left out, e.g. of {spaced[0]!r}")
+        result = cls(tuple(rows), tuple(names), tuple(descriptions), tuple(paths), kind, str(path), urls)
         if urls:
-            found.append(f"{path}: {urls} images are URLs and not used: download them, and name the files")
+            result = result._with_fetched(path.parent / FETCHED, fetch, found)
         tell(found, notes)
-        return cls(tuple(rows), tuple(names), tuple(descriptions), tuple(paths), kind=kind, source=str(path))
+        return result
+
+    def _with_fetched(self, folder: pathlib.Path, rule: FetchRule | None, notes: list[str]) -> "ModalityTable":
+        """Add the images that are kept in a folder under their addresses, behind the others; fetch them before."""
+        wanted = [url for urls in self.urls.values() for url in urls]
+        if rule is not None:
+            fetched = fetch_images(wanted, folder, rule)
+            if fetched.failed:
+                notes.append(f"{self.source}: {fetched}")
+        there = fetched_images(folder, wanted)
+        left = {label: tuple(url for url in urls if url not in there) for label, urls in self.urls.items()}
+        left = {label: urls for label, urls in left.items() if urls}
+        if left and rule is None:
+            count, example = sum(map(len, left.values())), next(iter(left.values()))[0]
+            notes.append(
+                f"{self.source}: {count} images are URLs and not fetched, e.g. {example}: pass image_urls='fetch', or "
+                f"run `pykeen-mmkg fetch-images` on the folder"
+            )
+        images = [
+            (*own, *(there[url] for url in self.urls.get(label, ()) if url in there))
+            for label, own in zip(self.labels, self.images, strict=True)
+        ]
+        return dataclasses.replace(self, images=tuple(images), urls=left)
 
     def with_images(
         self, folder: str | pathlib.Path, image_name: ImageName = "{label}", notes: list[str] | None = None
@@ -197,6 +225,7 @@ class ModalityTable:
             names=tuple("" if i is None else self.names[i] for i in rows),
             descriptions=tuple("" if i is None else self.descriptions[i] for i in rows),
             images=tuple(() if i is None else self.images[i] for i in rows),
+            urls={label: self.urls[label] for label in labels if label in self.urls} if self.urls else {},
         )
 
     def texts(self, fields: Sequence[str] = ("name", "description"), separator: str = ": ") -> dict[str, str | None]:
@@ -243,7 +272,8 @@ class ModalityTable:
         :raises DataError: if a field holds a tab or a line break
         """
         path = pathlib.Path(path)
-        rows = [[self.kind, "name", "description"] + ["images"] * any(self.images)]
+        pictured = any(self.images) or bool(self.urls)
+        rows = [[self.kind, "name", "description"] + ["images"] * pictured]
         for label, name, description, images in zip(
             self.labels, self.names, self.descriptions, self.images, strict=True
         ):
@@ -252,8 +282,8 @@ class ModalityTable:
                 raise DataError(
                     f"{self.kind} {label!r}: a field holds a tab or a line break and cannot be written to {path}"
                 )
-            placed = [_place(image, path.parent) for image in images]
-            rows.append([*texts] + ["|".join(placed)] * any(self.images))
+            placed = [_place(image, path.parent) for image in images] + list(self.urls.get(label, ()))
+            rows.append([*texts] + ["|".join(placed)] * pictured)
         write_text(path, format_rows(rows))
 
 

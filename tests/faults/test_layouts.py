@@ -148,7 +148,9 @@ def _with_images() -> Iterator[Case]:
     }
     del column["entities.tsv"]
     made = _write(column, missing_rows="allow")
-    yield Case("an image that is a URL", made, Listed("entities.csv", "1 images are URLs", check=_images(1)))
+    yield Case(
+        "an image that is a URL", made, Listed("entities.csv", "1 images are URLs", "fetch-images", check=_images(1))
+    )
 
 
 def _ignored() -> Iterator[Case]:

@@ -12,18 +12,15 @@ import csv
 import dataclasses
 import functools
 import hashlib
-import http.client
 import logging
 import os
 import pathlib
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
-from ..._version import VERSION
 from ...errors import DataError, DatasetNotFoundError
 from ...io import written_whole
+from ..downloading import ATTEMPTS, PAUSE, AnswerError, RefusedError, TransientError, receive
 
 __all__ = ["SOURCES_VARIABLE", "Source", "fetch", "published_sources"]
 
@@ -34,17 +31,9 @@ SOURCES_VARIABLE = "PYKEEN_MMKG_SOURCES"
 RAW_URL = "https://raw.githubusercontent.com"
 LFS_URL = "https://media.githubusercontent.com/media"
 
-#: how often a file is asked for, when the connection fails or the server is busy
-ATTEMPTS = 3
-#: seconds before the second attempt; each further pause is twice as long
-PAUSE = 1.0
 #: seconds without a byte after which a connection counts as broken
 TIMEOUT = 60.0
 CHUNK = 1 << 20
-
-
-class _TransientError(Exception):
-    """What another attempt can mend."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +123,7 @@ def fetch(source: Source, root: pathlib.Path) -> pathlib.Path:
             with written_whole(path) as temporary:
                 _download(source, temporary)
             return path
-        except _TransientError as error:
+        except TransientError as error:
             if attempt == ATTEMPTS:
                 raise DatasetNotFoundError(
                     f"{source.url} cannot be fetched ({error}), and there is no copy at {path}. Without access to the "
@@ -147,33 +136,17 @@ def fetch(source: Source, root: pathlib.Path) -> pathlib.Path:
 
 
 def _download(source: Source, path: pathlib.Path) -> None:
-    # the scheme is https, or that of the mirror which the user names
-    request = urllib.request.Request(  # noqa: S310
-        source.url, headers={"User-Agent": f"pykeen-mmkg/{VERSION}"}
-    )
-    received = 0
     try:
-        # an opener of its own: the shared one keeps the proxies of its first use
-        with urllib.request.build_opener().open(request, timeout=TIMEOUT) as response, path.open("wb") as file:
-            announced = response.headers.get("Content-Length")
-            while chunk := response.read(CHUNK):
-                received += len(chunk)
-                if source.size is not None and received > source.size:
-                    raise DataError(f"{source.url} gives more than the {source.size} bytes published; nothing is kept")
-                file.write(chunk)
-    except urllib.error.HTTPError as error:
-        if error.code >= 500 or error.code in (408, 429):
-            raise _TransientError(f"the server answers {error.code} {error.reason}") from error
+        # the scheme is https, or that of the mirror which the user names
+        with path.open("wb") as file:
+            receive(source.url, file, TIMEOUT, source.size)
+    except AnswerError as error:
         raise DatasetNotFoundError(
-            f"{source.url} cannot be fetched: the server answers {error.code} {error.reason}. If the repository is "
-            f"gone, get the file elsewhere and put it at the place of its copy; its checksum is {source.checksum}"
+            f"{source.url} cannot be fetched: {error}. If the repository is gone, get the file elsewhere and put it at "
+            f"the place of its copy; its checksum is {source.checksum}"
         ) from error
-    except urllib.error.URLError as error:
-        raise _TransientError(str(error.reason)) from error
-    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        raise _TransientError(f"{type(error).__name__}: {error}") from error
-    if announced is not None and received < int(announced):
-        raise _TransientError(f"the connection ended after {received} of {announced} bytes")
+    except RefusedError as error:
+        raise DataError(f"{source.url} gives more than the {source.size} bytes published; nothing is kept") from error
     fault = source.check(path)
     if fault is not None:
         raise DataError(f"what {source.url} gives {fault}; nothing is kept. A proxy may have replaced the file")
