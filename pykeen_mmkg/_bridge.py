@@ -50,7 +50,9 @@ GROUPS: dict[str, tuple[str, str, str]] = {
 _BASES = {base: group for _, base, group in GROUPS.values()}
 
 #: modules of this package that do without PyKEEN, whose import takes seconds: the command line's help is made of these
-LIGHT = frozenset(f"pykeen_mmkg.{name}" for name in ("__main__", "_entry", "_version", "cli", "cli_options", "errors"))
+LIGHT = frozenset(
+    f"pykeen_mmkg.{name}" for name in ("__main__", "_entry", "_version", "cli", "cli_data", "cli_options", "errors")
+)
 
 #: (resolver, entry point) pairs whose class could not be loaded while PyKEEN was half initialised
 _pending: list[tuple[ClassResolver[Any], EntryPoint]] = []

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ._version import VERSION
+from .cli_data import fetch_images
 from .cli_options import dataset_options, find_dataset, json_object, open_model, print_frame, run_options
 from .errors import MultimodalError
 
@@ -35,6 +36,9 @@ class _Group(click.Group):
 @click.version_option(VERSION)
 def main() -> None:
     """Multimodal knowledge graphs for PyKEEN."""
+
+
+main.add_command(fetch_images)
 
 
 @main.command()

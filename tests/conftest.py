@@ -1,10 +1,14 @@
 """Fixtures that several test modules share."""
 
+import http.server
 import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
 
 import numpy
 import pytest
@@ -135,3 +139,58 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         store.save(path / f"{name}.safetensors")
         result[name] = str(path / f"{name}.safetensors")
     return result
+
+
+#: status, headers, parts of the content: a part may be a number of seconds to wait
+Answer = tuple[int, dict[str, str], list[bytes | float]]
+
+
+class Server:
+    """What a web server gives, and what it was asked for."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer | Callable[[int], Answer]] = {}
+        self.asked: list[str] = []
+        self.url = ""
+
+    def give(self, path: str, content: bytes, status: int = 200, **headers: str) -> str:
+        self.answers[path] = (status, {"Content-Length": str(len(content)), **headers}, [content])
+        return self.url + path
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A web server on the loopback address."""
+    monkeypatch.setenv("no_proxy", "*")
+    running = Server()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = urllib.parse.unquote(self.path)
+            running.asked.append(path)
+            answer = running.answers.get(path, (404, {}, [b"gone"]))
+            status, headers, parts = answer(running.asked.count(path)) if callable(answer) else answer
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            try:
+                for part in parts:
+                    if isinstance(part, bytes):
+                        self.wfile.write(part)
+                    else:
+                        time.sleep(part)
+            except OSError:
+                pass  # the client has enough
+
+        def log_message(self, *_: object) -> None: ...
+
+    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listening.daemon_threads = True
+    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    running.url = f"http://127.0.0.1:{listening.server_port}"
+    yield running
+    listening.shutdown()
+    listening.server_close()
+    thread.join()

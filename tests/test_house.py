@@ -45,8 +45,9 @@ ROOMS: dict[str, str] = {
     "vectors": "errors io features datasets modalities nn",
     "similar": "errors features encoders modalities predict vectors",
     "cli_options": "datasets runs",
-    "cli": "cli_options errors _version io datasets modalities evaluation runs predict similar vectors audit study "
-    "demo",
+    "cli_data": "errors datasets",
+    "cli": "cli_options cli_data errors _version io datasets modalities evaluation runs predict similar vectors audit "
+    "study demo",
     "__main__": "cli",
 }
 
@@ -58,6 +59,7 @@ ELSEWHERE = {
     # nothing of their own to run: names of errors, an entry point, a record, a base or a subclass of a few lines
     "_entry": "test_registry.py",
     "errors": "test_cli.py",
+    "datasets.downloading": "datasets/test_image_urls.py",
     "__main__": "test_cli.py",
     "audit.subject": "audit/test_checks.py",
     "encoders.encoder": "encoders/test_encode.py",

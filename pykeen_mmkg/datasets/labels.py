@@ -9,9 +9,12 @@ from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from ..errors import DataError
 
-__all__ = ["Kind", "is_inverse", "label_digests", "labels_in_order", "labels_of"]
+__all__ = ["KINDS", "Kind", "is_inverse", "label_digests", "labels_in_order", "labels_of"]
 
 Kind = Literal["entity", "relation"]
+
+#: the kinds of items, and the names of their tables
+KINDS: Mapping[Kind, str] = {"entity": "entities", "relation": "relations"}
 
 #: what follows the label of a relation in that of its artificial inverse, as in PyKEEN
 INVERSE_SUFFIX = "_inverse"

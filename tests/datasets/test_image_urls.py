@@ -1,13 +1,9 @@
 """Images by address: fetched when asked, within the limits, and kept only if Pillow decodes them."""
 
-import http.server
 import io
 import logging
 import pathlib
-import threading
-import time
-import urllib.parse
-from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -21,55 +17,10 @@ from pykeen_mmkg.errors import DataError, MultimodalError
 Answer = tuple[int, dict[str, str], list[bytes | float]]
 
 
-class Server:
-    """A web server on the loopback address."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Answer | Callable[[int], Answer]] = {}
-        self.asked: list[str] = []
-        self.url = ""
-
-    def give(self, path: str, content: bytes, status: int = 200, **headers: str) -> str:
-        self.answers[path] = (status, {"Content-Length": str(len(content)), **headers}, [content])
-        return self.url + path
-
-
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(web: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(downloading, "PAUSE", 0.0)
-    monkeypatch.setenv("no_proxy", "*")
-    running = Server()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = urllib.parse.unquote(self.path)
-            running.asked.append(path)
-            answer = running.answers.get(path, (404, {}, [b"gone"]))
-            status, headers, parts = answer(running.asked.count(path)) if callable(answer) else answer
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            try:
-                for part in parts:
-                    if isinstance(part, bytes):
-                        self.wfile.write(part)
-                    else:
-                        time.sleep(part)
-            except OSError:
-                pass  # the client has enough
-
-        def log_message(self, *_: object) -> None: ...
-
-    listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.daemon_threads = True
-    thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    running.url = f"http://127.0.0.1:{listening.server_port}"
-    yield running
-    listening.shutdown()
-    listening.server_close()
-    thread.join()
+    return web
 
 
 def picture(color: int = 0, form: str = "PNG") -> bytes:
@@ -82,7 +33,7 @@ def files(folder: pathlib.Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_fetched_once_under_a_digest(server: Server, tmp_path: pathlib.Path):
+def test_fetched_once_under_a_digest(server: Any, tmp_path: pathlib.Path):
     """The name of the file is a digest, its suffix that of the content; what is there is not asked for again."""
     urls = [server.give("/../../etc/a.png?x=1", picture(1)), server.give("/b.gif", picture(2, "JPEG"))]
     folder = tmp_path / "kept"
@@ -113,7 +64,7 @@ BOMB = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xff\xff\0\0\xff\xff\x08\2\0\0\0"
         (picture(), 403, "answers 403"),
     ],
 )
-def test_what_is_not_kept(server: Server, tmp_path: pathlib.Path, content: bytes, status: int, fault: str):
+def test_what_is_not_kept(server: Any, tmp_path: pathlib.Path, content: bytes, status: int, fault: str):
     """Said with its address, and the others come nevertheless."""
     bad, good = server.give("/bad", content, status), server.give("/good", picture())
     result = fetch_images([bad, good], tmp_path / "kept", FetchRule(max_bytes=4000), progress=False)
@@ -126,14 +77,14 @@ def test_what_is_not_kept(server: Server, tmp_path: pathlib.Path, content: bytes
 @pytest.mark.parametrize(
     "target", ["file:///etc/hostname", "ftp://127.0.0.1/x", "data:image/png;base64,AA", "gopher:x"]
 )
-def test_redirect_to_another_scheme(server: Server, tmp_path: pathlib.Path, target: str):
+def test_redirect_to_another_scheme(server: Any, tmp_path: pathlib.Path, target: str):
     url = server.give("/moved", b"", 302, Location=target)
     result = fetch_images([url], tmp_path / "kept", progress=False)
     assert result.new == 0 and "edirect" in result.failed[url]
     assert files(tmp_path) == []
 
 
-def test_redirect_within_the_scheme(server: Server, tmp_path: pathlib.Path):
+def test_redirect_within_the_scheme(server: Any, tmp_path: pathlib.Path):
     server.give("/there.png", picture())
     url = server.give("/here", b"", 301, Location="/there.png")
     assert fetch_images([url], tmp_path, progress=False).new == 1
@@ -147,7 +98,7 @@ def test_other_schemes(tmp_path: pathlib.Path, url: str):
     assert "neither http nor https" in result.failed[url]
 
 
-def test_broken_connection_is_tried_again(server: Server, tmp_path: pathlib.Path):
+def test_broken_connection_is_tried_again(server: Any, tmp_path: pathlib.Path):
     whole = picture()
 
     def answer(number: int) -> Answer:
@@ -163,7 +114,7 @@ def test_broken_connection_is_tried_again(server: Server, tmp_path: pathlib.Path
     assert [server.asked.count(path) for path in ("/x", "/y", "/z")] == [3, 3, 3]
 
 
-def test_a_server_that_drips(server: Server, tmp_path: pathlib.Path):
+def test_a_server_that_drips(server: Any, tmp_path: pathlib.Path):
     """The time is that of the whole image: a byte now and then does not keep the connection open."""
     server.answers["/slow"] = (200, {}, [part for byte in picture() for part in (bytes([byte]), 0.02)])
     url = server.url + "/slow"
@@ -171,14 +122,14 @@ def test_a_server_that_drips(server: Server, tmp_path: pathlib.Path):
     assert "takes too long" in result.failed[url]
 
 
-def test_too_many(server: Server, tmp_path: pathlib.Path):
+def test_too_many(server: Any, tmp_path: pathlib.Path):
     urls = [server.give(f"/{i}", picture(i)) for i in range(3)]
     with pytest.raises(DataError, match="3 images .* more than max_images=2"):
         fetch_images(urls, tmp_path / "kept", FetchRule(max_images=2))
     assert server.asked == [] and files(tmp_path) == []
 
 
-def test_interrupted(server: Server, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+def test_interrupted(server: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     """Ctrl-C leaves whole images alone, and the next call asks for the others only."""
     urls = [server.give(f"/{i}", picture(i)) for i in range(6)]
     with monkeypatch.context() as patch:
@@ -209,7 +160,7 @@ def test_rules(given: object):
 
 
 @pytest.fixture
-def graph(server: Server, tmp_path: pathlib.Path) -> pathlib.Path:
+def graph(server: Any, tmp_path: pathlib.Path) -> pathlib.Path:
     """Two entities with an image in the folder, an address, and an address that is gone."""
     folder = tmp_path / "graph"
     folder.mkdir()
@@ -221,7 +172,7 @@ def graph(server: Server, tmp_path: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def test_dataset(server: Server, graph: pathlib.Path, caplog: pytest.LogCaptureFixture):
+def test_dataset(server: Any, graph: pathlib.Path, caplog: pytest.LogCaptureFixture):
     """Nothing is asked unless that is said; what was fetched is found by every later load, and by a copy."""
     dataset = MultimodalDataset(graph)
     assert [len(images) for images in dataset.entity_table.images] == [1, 0, 0]
