@@ -1,0 +1,234 @@
+"""Scale: what each step of the work costs on graphs of growing size, with a bound beside each figure.
+
+    python benchmarks/bench_scale.py                 # all rows, under 15 minutes on two cores
+    python benchmarks/bench_scale.py --only step     # some of them
+
+Each row runs in a process of its own, so that its peak of memory is its own and a crash is a missed row. Times are
+processor seconds, which other programs on the machine do not add to; ratios are of two runs in one process. The exit
+status is 1 if a bound is missed.
+
+To add a row, write a function that yields :class:`Figure` and register it::
+
+    @row("loading", minutes=2)
+    def loading() -> Iterator[Figure]:
+        yield Figure("ours to pandas, 1 M triples", seconds(ours) / seconds(pandas), "x", at_most=1.5)
+
+The name is what ``--only`` takes, ``minutes`` is about what it needs. What a row measures is imported in its function.
+A figure without a bound is printed for information.
+"""
+
+import argparse
+import gc
+import json
+import math
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured figure and its bound."""
+
+    name: str
+    value: float
+    unit: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def bound(self) -> str:
+        """The bound as a text, empty if there is none."""
+        if self.at_most is not None:
+            return f"<= {self.at_most:,g}"
+        return "" if self.at_least is None else f">= {self.at_least:,g}"
+
+    @property
+    def missed(self) -> bool:
+        """Whether there is a bound that does not hold."""
+        above = self.at_most is not None and not self.value <= self.at_most
+        return above or (self.at_least is not None and not self.value >= self.at_least)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A registered measurement."""
+
+    run: Callable[[], Iterator[Figure]]
+    minutes: float
+
+
+ROWS: dict[str, Row] = {}
+
+
+def row(name: str, minutes: float) -> Callable[[Callable[[], Iterator[Figure]]], Callable[[], Iterator[Figure]]]:
+    """Register a function that yields figures under a name, with about the minutes that it takes."""
+
+    def register(function: Callable[[], Iterator[Figure]]) -> Callable[[], Iterator[Figure]]:
+        ROWS[name] = Row(function, minutes)
+        return function
+
+    return register
+
+
+def seconds(function: Callable[[], object], repeats: int = 3) -> float:
+    """Return the median processor time of some runs; what the first one sets up is left out by calling it before."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        times.append(time.process_time() - start)
+    return statistics.median(times)
+
+
+def memory(field: str) -> float:
+    """Return a field of ``/proc/self/status`` in GB: VmHWM, the peak; RssAnon, what cannot be dropped (Linux)."""
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) / 1e6
+    raise OSError(f"no {field} in /proc/self/status")
+
+
+def reset_peak() -> float:
+    """Set VmHWM to the memory in use, and return that, in GB."""
+    gc.collect()
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    return memory("VmRSS")
+
+
+def random_graph(num_entities: int, num_triples: int) -> Any:
+    """Return a factory of random triples of 20 relations."""
+    import torch
+    from pykeen.triples import TriplesFactory
+
+    generator = torch.Generator().manual_seed(0)
+    columns = [torch.randint(high, (num_triples,), generator=generator) for high in (num_entities, 20, num_entities)]
+    return TriplesFactory(
+        torch.stack(columns, dim=-1),
+        entity_to_id={f"e{i}": i for i in range(num_entities)},
+        relation_to_id={f"r{i}": i for i in range(20)},
+    )
+
+
+def trained(model: Any, factory: Any, epochs: int, optimizer: str = "Adagrad") -> Callable[[], None]:
+    """Return a function that trains one epoch more; the first epochs, which set things up, are done here."""
+    import torch
+    from pykeen.training import SLCWATrainingLoop
+
+    loop = SLCWATrainingLoop(
+        model=model,
+        triples_factory=factory,
+        optimizer=getattr(torch.optim, optimizer)(model.get_grad_params(), lr=0.1),
+        negative_sampler_kwargs={"num_negs_per_pos": 100},
+    )
+    done = 0
+    # what each epoch of PyKEEN's spends on looking for garbage has a row of its own
+    gc.collect()
+    gc.freeze()
+
+    def epoch() -> None:
+        nonlocal done
+        done += 1
+        loop.train(factory, num_epochs=done, batch_size=512, use_tqdm=False, continue_training=done > 1)
+
+    for _ in range(epochs):
+        epoch()
+    return epoch
+
+
+@row("step", minutes=4)
+def step() -> Iterator[Figure]:
+    """Time a training step: 512 positives, 100 negatives each, Adagrad, d = 128."""
+    import torch
+    from pykeen.models import ERModel
+
+    from pykeen_mmkg.features import FeatureStore
+    from pykeen_mmkg.models.vlkge import VLKGE
+
+    ours: dict[int, float] = {}
+    for size, steps in ((10_000, 16), (100_000, 8), (1_000_000, 4)):
+        factory = random_graph(size, 512 * steps)
+        stock = ERModel(
+            triples_factory=factory,
+            interaction="distmult",
+            entity_representations_kwargs={"shape": 128},
+            relation_representations_kwargs={"shape": 128},
+            loss="softplus",
+            random_seed=0,
+        )
+        store = FeatureStore.from_tensors(factory.entity_id_to_label.values(), torch.randn(size, 128))
+        model = VLKGE(triples_factory=factory, embedding_dim=128, sources={"features": {"textual": store}})
+        theirs = seconds(trained(stock, factory, 1)) / steps
+        ours[size] = seconds(trained(model, factory, 1)) / steps
+        yield Figure(f"step, {size:,} entities: PyKEEN's DistMult", theirs * 1e3, "ms")
+        yield Figure(f"step, {size:,} entities: VL-KGE with features", ours[size] * 1e3, "ms")
+        yield Figure(
+            f"step, {size:,} entities: PyKEEN to VL-KGE",
+            theirs / ours[size],
+            "x",
+            at_least=6.0 if size == 1_000_000 else 1.0,
+        )
+        del stock, model, store, factory
+    slope = math.log(ours[1_000_000] / ours[10_000]) / math.log(100)
+    yield Figure("step: exponent from 10 k to 1 M entities", slope, "", at_most=0.5)
+
+
+def measured(name: str) -> list[Figure]:
+    """Run a row in a process of its own."""
+    with tempfile.NamedTemporaryFile(mode="r", suffix=".json") as file:
+        call = [sys.executable, __file__, "--row", name, "--into", file.name]
+        process = subprocess.run(call, cwd=ROOT)
+        figures = [Figure(**json.loads(line)) for line in file.read().splitlines()]
+    if process.returncode:
+        figures.append(Figure(f"{name}: ended with status {process.returncode}", process.returncode, "", at_most=0))
+    return figures
+
+
+def run_row(name: str, into: pathlib.Path) -> None:
+    """Run a row here, on one thread, and write each figure when it is known."""
+    import logging
+    import warnings
+
+    import torch
+
+    torch.set_num_threads(1)
+    logging.disable(logging.WARNING)
+    warnings.filterwarnings("ignore")
+    with into.open("a") as file:
+        for figure in ROWS[name].run():
+            file.write(json.dumps(asdict(figure)) + "\n")
+            file.flush()
+
+
+def main() -> None:
+    """Measure, print a table, and exit with 1 if a bound is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    about = ", ".join(f"{name} ({entry.minutes:g} min)" for name, entry in ROWS.items())
+    parser.add_argument("--only", nargs="*", choices=ROWS, metavar="ROW", help=f"rows to measure, of {about}")
+    parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
+    parser.add_argument("--into", type=pathlib.Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.row:
+        run_row(arguments.row, arguments.into)
+        return
+    start, missed = time.monotonic(), 0
+    print("| | figure | bound | |\n|:--|--:|--:|:--|", flush=True)
+    for name in arguments.only or ROWS:
+        for figure in measured(name):
+            verdict = "missed" if figure.missed else "met" if figure.bound else ""
+            print(f"| {figure.name} | {figure.value:,.3g} {figure.unit} | {figure.bound} | {verdict} |", flush=True)
+            missed += figure.missed
+    print(f"\n{missed} missed; {(time.monotonic() - start) / 60:.1f} minutes")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
