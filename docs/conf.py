@@ -58,6 +58,7 @@ TITLES = {
     "baselines": "Baselines",
     "audit": "Audit",
     "study": "Studies",
+    "serving": "Serving",
 }
 
 

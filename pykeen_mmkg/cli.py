@@ -13,6 +13,7 @@ import click
 from ._version import VERSION
 from .cli_data import fetch_images
 from .cli_options import dataset_options, find_dataset, json_object, open_model, print_frame, run_options
+from .cli_serving import serve
 from .errors import MultimodalError
 
 __all__ = ["main"]
@@ -39,6 +40,7 @@ def main() -> None:
 
 
 main.add_command(fetch_images)
+main.add_command(serve)
 
 
 @main.command()

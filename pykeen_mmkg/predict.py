@@ -209,7 +209,8 @@ class Predictor:
         :param batch_size: how many queries are scored at a time
         :returns: a data frame for each query, with the columns ``rank``, ``label``, ``name`` and ``score``, best first.
             An entity is no answer to its own query, unless a training triple of the relation relates an entity to
-            itself
+            itself. Its ``attrs`` tell of how many ``candidates`` these are the best, and the ``log_sum_exp`` of the
+            scores of all: ``exp(score - log_sum_exp)`` is the softmax
         :raises DataError: if an option is unknown, or see :meth:`resolve`
         """
         if known not in get_args(Known):
@@ -229,6 +230,7 @@ class Predictor:
                     kind: Kind = "relation" if target == LABEL_RELATION else "entity"
                     ids = self._best(row, k)
                     answers[i] = self._frame(kind, ids, row)
+                    answers[i].attrs = {"log_sum_exp": row.logsumexp(0).item(), "candidates": int(row.isfinite().sum())}
                     if known == "mark":
                         answers[i]["known"] = flags[ids].tolist()
             yield from (answers[i] for i in range(len(batch)))

@@ -44,10 +44,12 @@ ROOMS: dict[str, str] = {
     "demo": "errors datasets models evaluation predict",
     "vectors": "errors io features datasets modalities nn",
     "similar": "errors features encoders modalities predict vectors",
+    "serving": "errors _version datasets encoders html_parts predict runs similar vectors",
     "cli_options": "datasets runs",
     "cli_data": "errors datasets",
-    "cli": "cli_options cli_data errors _version io datasets modalities evaluation runs predict similar vectors audit "
-    "study demo",
+    "cli_serving": "cli_options runs serving",
+    "cli": "cli_options cli_data cli_serving errors _version io datasets modalities evaluation runs predict similar "
+    "vectors audit study demo",
     "__main__": "cli",
 }
 

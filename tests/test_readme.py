@@ -45,7 +45,7 @@ def test_first_real_use(folder, dual_encoder, capsys: pytest.CaptureFixture[str]
 def test_commands_exist() -> None:
     """Every command and every option that the README shows."""
     lines = re.findall(r"^pykeen-mmkg (\w+) (.*?)(?:#.*)?$", README, flags=re.MULTILINE)
-    shown = {"new", "split", "audit", "encode", "train", "predict", "similar", "export", "evaluate", "study"}
+    shown = {"new", "split", "audit", "encode", "train", "predict", "similar", "export", "serve", "evaluate", "study"}
     assert {name for name, _ in lines} == shown
     for name, rest in lines:
         text = CliRunner().invoke(main, [name, "--help"]).output

@@ -1,0 +1,67 @@
+"""Commands about a saved run as a whole: ``pykeen-mmkg serve``."""
+
+import pathlib
+from typing import Any
+
+import click
+
+from .cli_options import find_dataset, json_object
+
+__all__ = ["serve"]
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=pathlib.Path))
+@click.option("--dataset", help="The dataset: its pictures are shown, and triples besides those of training are known.")
+@click.option("--dataset-kwargs", callback=json_object, help="Keyword arguments of the dataset, as a JSON object.")
+@click.option("--encoder", help="For texts and pictures that are brought along: the encoder of the entities' features.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 for whoever can reach this machine.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any that is free.")
+@click.option("--max-size", type=click.IntRange(1), default=8, show_default=True, help="Megabytes of a request.")
+@click.option(
+    "--max-pixels", type=click.FloatRange(0.01), default=16, show_default=True, help="Millions, of an upload."
+)
+@click.option("--max-answers", type=click.IntRange(1), default=100, show_default=True, help="Answers to a query.")
+@click.option(
+    "--rate", type=click.FloatRange(0), default=50, show_default=True, help="Requests a second for each client; 0: any."
+)
+@click.option("--cache", type=click.IntRange(0), default=64, show_default=True, help="Megabytes of answers to keep.")
+def serve(
+    directory: pathlib.Path,
+    dataset: str | None,
+    dataset_kwargs: dict[str, Any],
+    encoder: str | None,
+    host: str,
+    port: int,
+    max_size: int,
+    max_pixels: float,
+    max_answers: int,
+    rate: float,
+    cache: int,
+) -> None:
+    """Serve the run saved in DIRECTORY over HTTP: predictions, similar entities, and a page to explore the graph with.
+
+    Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself. There are neither passwords
+    nor encryption: for others than yourself, put a server that has them in front of it.
+    """
+    from .runs import open_run
+    from .serving.application import make_application, require_serving
+    from .serving.limits import Limits
+    from .serving.service import QueryService
+
+    require_serving()
+    import uvicorn
+
+    data = None if dataset is None else find_dataset(dataset, dataset_kwargs)
+    model, factory = open_run(directory, None if data is None else data.training)
+    service = QueryService(model, factory, data, encoder, title=directory.absolute().name)
+    limits = Limits(
+        max_size=max_size << 20,
+        max_pixels=int(max_pixels * 1_000_000),
+        max_answers=max_answers,
+        rate=rate,
+        cache_size=cache << 20,
+    )
+    application = make_application(service, limits)
+    click.echo(f"serving {directory} at http://{host}:{port}/ (how to ask: /docs); Ctrl-C ends it")
+    uvicorn.run(application, host=host, port=port, log_level="warning", server_header=False)

@@ -1,0 +1,102 @@
+"""What is answered is what the predictor, the finder and the tables say."""
+
+import io
+import json
+import math
+
+import pytest
+from PIL import Image
+
+from pykeen_mmkg.errors import DataError, RunError
+from pykeen_mmkg.predict import Predictor
+from pykeen_mmkg.runs import load_run
+from pykeen_mmkg.serving.service import QueryService
+
+
+def test_predict(service, dataset) -> None:
+    """Order, scores and marks are the predictor's; probabilities are the softmax over all candidates."""
+    content = service.predict({"head": "e7", "relation": "r1"}, k=5, explain=True)
+    predictor = Predictor(service.model, dataset.training)
+    (df,) = predictor.predict([{"head": "e7", "relation": "r1"}], k=None, known="mark")
+    answers = content["answers"]
+    assert [answer["label"] for answer in answers] == df["label"].tolist()[:5]
+    assert [answer["score"] for answer in answers] == pytest.approx(df["score"].tolist()[:5], abs=1e-5)
+    total = sum(math.exp(score) for score in df["score"])
+    assert [answer["probability"] for answer in answers] == pytest.approx(
+        [math.exp(score) / total for score in df["score"][:5]], rel=1e-4
+    )
+    assert content["probability"] == "softmax of the scores over 23 candidates, not calibrated"
+    for answer in answers:
+        assert sum(answer["shares"].values()) == pytest.approx(answer["score"], abs=1e-4)
+        assert answer["name"] == f"thing {answer['label'][1:]}" or int(answer["label"][1:]) < 2
+    assert content["query"]["tail"] is None and content["query"]["relation"]["name"] == "successor 1"
+    json.dumps(content, allow_nan=False)
+
+
+def test_truth(service, dataset) -> None:
+    """Each answer tells the split that has it, for every triple of the graph and every slot."""
+    for split, factory in (("training", dataset.training), ("testing", dataset.testing)):
+        for row in factory.label_triples(factory.mapped_triples[:6]).tolist():
+            for slot, label in zip(("head", "relation", "tail"), row, strict=True):
+                query = dict(zip(("head", "relation", "tail"), row, strict=True)) | {slot: None}
+                answers = service.predict(query, k=100)["answers"]
+                assert {answer["known"] for answer in answers if answer["label"] == label} == {split}
+                unknown = service.predict(query, k=100, known="drop")["answers"]
+                assert label not in {answer["label"] for answer in unknown}
+                assert {answer["known"] for answer in unknown} == {None}
+
+
+def test_names(service) -> None:
+    by_name = service.predict({"tail": "Thing 7", "relation": "successor 1"}, k=3)
+    assert by_name == service.predict({"tail": "e7", "relation": "r1"}, k=3)
+    with pytest.raises(DataError, match="No entity is called 'nobody'"):
+        service.predict({"head": "nobody", "relation": "r1"})
+    with pytest.raises(DataError, match="exactly one"):
+        service.predict({"head": "e1"})
+    found = service.complete("entity", "thing 1", 3)["items"]
+    assert all(item["name"].startswith("thing 1") for item in found) and len(found) == 3
+
+
+def test_similar(service) -> None:
+    """An entity, a text and a picture find what has their vector."""
+    by_entity = service.similar(entity="e7", modality="textual", k=3)
+    assert by_entity["query"]["entity"]["label"] == "e7" and len(by_entity["answers"]) == 3
+    assert service.similar(text="thing 17: it is number 17")["answers"][0]["label"] == "e17"
+    colour = (10 * 12, 255 - 10 * 12, 0)
+    best = service.similar(image=Image.new("RGB", (9, 9), colour), k=1)["answers"]
+    assert best[0]["label"] == "e12" and best[0]["similarity"] == pytest.approx(1, abs=1e-3)
+    with pytest.raises(DataError, match="no modality vectors|no smell vectors"):
+        service.similar(entity="e7", modality="smell")
+
+
+def test_pictures(service) -> None:
+    """By the id of an entity and a number, and nothing else."""
+    index = service.predictor.ids["entity"]["e6"]
+    assert service.item("entity", index)["images"] == 3
+    colours = [Image.open(io.BytesIO(service.picture(index, i))).getpixel((5, 5)) for i in range(3)]
+    assert [round(colour[2], -1) for colour in colours] == [0, 60, 120]
+    assert service.picture(index, 3) is service.picture(10_000, 0) is service.picture(index, -1) is None
+
+
+def test_overview(service, dataset) -> None:
+    content = service.overview()
+    assert (content["entities"], content["relations"], content["encoder"]) == (24, 3, "counter")
+    assert content["triples"]["training"] == dataset.training.num_triples
+    assert set(content["modalities"]) == {"content", "structure", "textual", "visual"}
+    assert len(content["examples"]) == 6 and all(example["head"]["images"] for example in content["examples"])
+    for example in content["examples"]:
+        assert service.predict({slot: item["label"] for slot, item in example.items()})["answers"]
+
+
+def test_without_a_dataset(saved, dataset) -> None:
+    """Names come from the run itself; there are no pictures then, and no encoder."""
+    run = load_run(saved)
+    alone = QueryService(run.model, run.training)
+    assert alone.overview()["pictures"] == 0
+    assert alone.item("entity", 7)["name"].startswith("thing")
+    with pytest.raises(DataError, match="Give the encoder"):
+        alone.similar(text="7")
+    from pykeen.datasets import Nations
+
+    with pytest.raises(RunError, match="another graph"):
+        QueryService(run.model, run.training, Nations())
