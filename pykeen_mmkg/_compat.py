@@ -21,6 +21,7 @@ __all__ = [
     "HOOKS",
     "AbstractModel",
     "cdist_backward",
+    "embedding_table",
     "inductive_entities",
     "iter_ranks",
     "pipeline_without_loss",
@@ -113,6 +114,11 @@ def stops_without_validation() -> bool:
     if isinstance(stopper, str | type):
         asked = not issubclass(stopper_resolver.lookup(stopper), NopStopper)
     return asked and (held_out is None or (hasattr(held_out, "num_triples") and not held_out.num_triples))
+
+
+def embedding_table(embedding: Any) -> torch.nn.Embedding:
+    """Return the table of an embedding of PyKEEN, whose rows are flat. PyKEEN 1.11.1 and main. Delete once public."""
+    return embedding._embeddings
 
 
 def inductive_entities(model: Any, mode: Any) -> Any:

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from pykeen.triples import CoreTriplesFactory
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from torch import nn
 
 from .datasets.labels import Kind, labels_of
@@ -36,6 +36,7 @@ __all__ = [
     "ModalitySources",
     "gathered",
     "labels_of",
+    "with_added",
 ]
 
 logger = logging.getLogger(__name__)
@@ -99,6 +100,8 @@ class ModalitySources:
     named: frozenset[str] = frozenset()
     #: whether every other relation is the inverse of the one before
     inverse: bool = False
+    #: entities that were added after training -> their row in the table
+    added: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     #: the features that have been gathered, by their keys
     used: dict[str, FeatureStore] = dataclasses.field(default_factory=dict, init=False, repr=False)
     #: the tables that have been read
@@ -141,6 +144,7 @@ class ModalitySources:
             named=frozenset(features),
             encoder=encoder,
             inverse=triples_factory.create_inverse_triples,
+            added=record.added,
             **merged,
         )
 
@@ -175,7 +179,8 @@ class ModalitySources:
             # texts, images and words are asked for one after the other: the image folder is searched once
             if kind not in self._aligned or self._aligned[kind].labels != tuple(labels):
                 table = None if path is None else self._read(kind, path)
-                self._aligned[kind] = load_table(labels, kind, table, images, self.missing_rows, **self.image_kwargs)
+                options = {**self.image_kwargs, "added": self.added if kind == "entity" else None}
+                self._aligned[kind] = load_table(labels, kind, table, images, self.missing_rows, **options)
             return self._aligned[kind]
         plural = "entities" if kind == "entity" else "relations"
         raise DataError(
@@ -237,6 +242,18 @@ class ModalitySources:
         self.used[FEATURE_KEYS[kind, modality]] = store
         return store
 
+    def extend(self, rows: Mapping[str, Mapping[str, Any]], features: Mapping[str, FeatureStore]) -> None:
+        """Take note of entities that are added after training.
+
+        :param rows: label -> its row in the table of the entities
+        :param features: the digest of features that have been gathered -> the same features with further rows
+        """
+        self.added = {**self.added, **rows}
+        self._aligned = {}
+        moved = {key: features[store.digest] for key, store in self.used.items() if store.digest in features}
+        self.used = {**self.used, **moved}
+        self.features = {**self.features, **moved}
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out of a pickled model what it can read again: tables, encoders, and features that have a file."""
         used = {key: store.path or store for key, store in self.used.items()}
@@ -244,7 +261,7 @@ class ModalitySources:
         return {**self.__dict__, "encoder": encoder, "used": used, "_tables": {}, "_aligned": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update({"added": {}, **state})
         self.used = {
             key: value if isinstance(value, FeatureStore) else FeatureStore.load(find_moved(value))
             for key, value in state["used"].items()
@@ -285,3 +302,27 @@ def gathered(model: nn.Module) -> dict[str, ModalitySources]:
         for name, module in model.named_modules()
         if isinstance(sources := getattr(module, "sources", None), ModalitySources)
     }
+
+
+def with_added(triples_factory: TriplesFactory, model: nn.Module) -> TriplesFactory:
+    """Return the factory of a model's training triples with the entities that the model has got since.
+
+    :param triples_factory: the factory that the model was trained on, or this one with some of these entities
+    :param model: the model
+    :returns: a factory whose last entities are those; the same one where nothing is new
+    """
+    rows = {label: row for sources in gathered(model).values() for label, row in sources.added.items()}
+    new = [label for label in rows if label not in triples_factory.entity_to_id]
+    if not new:
+        return triples_factory
+    ids = {**triples_factory.entity_to_id}
+    ids |= {label: len(ids) + i for i, label in enumerate(new)}
+    record = GraphMetadata.of(triples_factory)
+    record = dataclasses.replace(record, added={**record.added, **{label: rows[label] for label in new}})
+    return TriplesFactory(
+        triples_factory.mapped_triples,
+        ids,
+        triples_factory.relation_to_id,
+        create_inverse_triples=triples_factory.create_inverse_triples,
+        metadata={**(triples_factory.metadata or {}), **record.to_metadata()},
+    )

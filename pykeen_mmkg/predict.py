@@ -30,6 +30,7 @@ from .datasets.labels import Kind
 from .datasets.metadata import GraphMetadata
 from .errors import DataError
 from .indexing import TargetIndex, irreflexive_relations
+from .modalities import with_added
 
 __all__ = ["Predictor", "names_of", "predict", "read_queries", "resolve"]
 
@@ -44,7 +45,8 @@ def names_of(triples_factory: CoreTriplesFactory, kind: Kind = "entity") -> dict
     record = dataclasses.replace(GraphMetadata.of(triples_factory), images=None)
     path = record.entities if kind == "entity" else record.relations
     if path is None or not pathlib.Path(path).is_file():
-        return {}
+        added = record.added if kind == "entity" else {}
+        return {label: name for label, row in added.items() if (name := row.get("name"))}
     table = record.table(triples_factory, kind)
     return {label: name for label, name in zip(table.labels, table.names, strict=True) if name}
 
@@ -127,6 +129,7 @@ class Predictor:
         :param known: further factories, or triples of ids, that are known besides the training triples
         """
         self.model = model
+        triples_factory = with_added(triples_factory, model)
         training = triples_factory.mapped_triples
         others = [part.mapped_triples if isinstance(part, CoreTriplesFactory) else part for part in known]
         #: shape (n, 3), on the device of the model

@@ -15,7 +15,7 @@ from .encoders import make_encoder
 from .encoders.images import load_image
 from .errors import DataError
 from .features import FeatureStore
-from .modalities import TEXTUAL, VISUAL
+from .modalities import TEXTUAL, VISUAL, with_added
 from .predict import names_of, resolve
 from .vectors import modalities_of, vectors_of
 
@@ -35,9 +35,9 @@ class Neighbours:
         :param triples_factory: the factory that it was trained on
         :param encoder: for texts and pictures, the encoder that made the entities' features
         """
-        self.model, self.triples_factory = model, triples_factory
+        self.model, self.triples_factory = model, with_added(triples_factory, model)
         self.encoder = None if encoder is None else make_encoder(encoder)
-        self.names = names_of(triples_factory)
+        self.names = names_of(self.triples_factory)
         self._stores: dict[str | None, tuple[FeatureStore, FloatTensor]] = {}
 
     def _vectors(self, modality: str | None) -> tuple[FeatureStore, FloatTensor]:

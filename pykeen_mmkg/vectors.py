@@ -12,7 +12,7 @@ from .datasets.labels import Kind
 from .errors import DataError
 from .features import FeatureStore
 from .io import write_json, written_whole
-from .modalities import FEATURE_KEYS, gathered, labels_of
+from .modalities import FEATURE_KEYS, gathered, labels_of, with_added
 from .nn.multimodal import STRUCTURAL, MultimodalRepresentation
 
 __all__ = ["FUSED", "export_vectors", "modalities_of", "vectors_of"]
@@ -80,7 +80,7 @@ def vectors_of(
     if not known or (modality is not None and modality not in known):
         raise DataError(f"The model has no {modality or ''} vectors of its {kind}s; it has {known}.")
     modality = known[0] if modality is None else modality
-    labels = labels_of(triples_factory, kind, inverse=False)
+    labels = labels_of(with_added(triples_factory, model), kind, inverse=False)
     trained = _trained(model, kind)
     if modality not in trained:
         store = _sources(model, kind)[modality]

@@ -37,7 +37,7 @@ ROOMS: dict[str, str] = {
     "evaluation": "errors options _compat io indexing features datasets modalities baselines",
     "pipeline_arguments": "errors options nn",
     "runs": "errors _version _compat io features datasets modalities evaluation pipeline_arguments",
-    "predict": "errors indexing datasets",
+    "predict": "errors indexing datasets modalities",
     "html_parts": "errors encoders",
     "audit": "errors io encoders indexing features datasets sampling baselines evaluation html_parts",
     "study": "errors options io encoders datasets evaluation pipeline_arguments",

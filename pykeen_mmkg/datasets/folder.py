@@ -238,6 +238,7 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
             image_kwargs={"image_name": self._image_name},
             missing_rows=self._missing_rows,
             features=features,
+            added={},
             **{path.stem: str(path) if path.is_file() else None for path in side_files.values()},
             digest=_digest(triples, self._entity_table, self._relation_table),
         )

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from ..errors import DataError
 
-__all__ = ["KINDS", "Kind", "is_inverse", "label_digests", "labels_in_order", "labels_of"]
+__all__ = ["KINDS", "Kind", "is_inverse", "label_digests", "labels_digest", "labels_in_order", "labels_of"]
 
 Kind = Literal["entity", "relation"]
 
@@ -25,10 +25,15 @@ def labels_in_order(label_to_id: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(sorted(label_to_id, key=label_to_id.__getitem__))
 
 
+def labels_digest(labels: Sequence[str]) -> str:
+    """Return a SHA-256 of labels in their order."""
+    return hashlib.sha256(json.dumps(list(labels)).encode()).hexdigest()
+
+
 def label_digests(triples_factory: TriplesFactory) -> dict[str, str]:
     """Return a SHA-256 of the labels in the order of their ids, for ``"entities"`` and for ``"relations"``."""
     maps = {"entities": triples_factory.entity_to_id, "relations": triples_factory.relation_to_id}
-    return {name: hashlib.sha256(json.dumps(labels_in_order(own)).encode()).hexdigest() for name, own in maps.items()}
+    return {name: labels_digest(labels_in_order(own)) for name, own in maps.items()}
 
 
 def labels_of(triples_factory: CoreTriplesFactory, kind: Kind, inverse: bool = True) -> list[str]:

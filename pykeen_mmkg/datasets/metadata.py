@@ -58,6 +58,8 @@ class GraphMetadata:
     known_true: str | None = None
     #: a SHA-256 of triples, tables and images
     digest: str | None = None
+    #: entities that were added to a trained model -> their row, see :func:`~.tables.load_table`
+    added: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, factory: CoreTriplesFactory | Any) -> "GraphMetadata":
@@ -102,4 +104,6 @@ class GraphMetadata:
         labels = labels_of(triples_factory, kind, inverse=False)
         if kind == "relation":
             return load_table(labels, kind, self.relations, missing_rows=self.missing_rows)
-        return load_table(labels, kind, self.entities, self.images, self.missing_rows, **self.image_kwargs)
+        return load_table(
+            labels, kind, self.entities, self.images, self.missing_rows, added=self.added, **self.image_kwargs
+        )

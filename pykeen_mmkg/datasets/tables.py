@@ -8,7 +8,7 @@ import pathlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import DataError, ImageError
 from ..io import link_or_copy, write_text
@@ -228,6 +228,28 @@ class ModalityTable:
             urls={label: self.urls[label] for label in labels if label in self.urls} if self.urls else {},
         )
 
+    def updated(self, rows: Mapping[str, Mapping[str, Any]]) -> "ModalityTable":
+        """Add rows, or put others in their place.
+
+        :param rows: label -> ``name``, ``description`` and ``images``, each of which may be missing. A row without
+            anything stands for one that the table has
+        :returns: a table with these rows
+        """
+        rows = {label: row for label, row in rows.items() if row or label not in self.index}
+        if not rows:
+            return self
+        place = dict(self.index)
+        for label in rows:
+            place.setdefault(label, len(place))
+        columns: list[list[Any]] = [[*own] for own in (self.names, self.descriptions, self.images)]
+        for column, key, empty in zip(columns, ("name", "description", "images"), ("", "", ()), strict=True):
+            column.extend([empty] * (len(place) - len(column)))
+            for label, row in rows.items():
+                column[place[label]] = row.get(key, empty)
+        names, descriptions, images = map(tuple, columns)
+        images = tuple(tuple(map(pathlib.Path, own)) for own in images)
+        return dataclasses.replace(self, labels=tuple(place), names=names, descriptions=descriptions, images=images)
+
     def texts(self, fields: Sequence[str] = ("name", "description"), separator: str = ": ") -> dict[str, str | None]:
         """Give a text per label: the non-empty fields joined, None where all are empty.
 
@@ -358,6 +380,7 @@ def load_table(
     images: str | pathlib.Path | None = None,
     missing_rows: Missing = "error",
     image_name: ImageName = "{label}",
+    added: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> ModalityTable:
     """Load the table of some labels: its rows in their order, with the images of a folder.
 
@@ -367,14 +390,17 @@ def load_table(
     :param images: a folder with images, see :func:`find_images`; they come after those of the table
     :param missing_rows: what to do about a label without a row, see :meth:`ModalityTable.align`
     :param image_name: how the images in the folder are called, see :func:`find_images`
+    :param added: further rows, or others in their place, see :meth:`ModalityTable.updated`
     :returns: the table, n rows
     :raises DataError: if the table is missing or wrong, or a label has no row
     :raises ImageError: if the image folder or an image of a column does not exist
     """
     if table is None:
         result = ModalityTable.from_labels(labels, kind=kind, source=f"the graph (it has no {kind} table)")
+        result = result.updated(added or {}).align(labels)
     else:
         table = table if isinstance(table, ModalityTable) else ModalityTable.load(table, kind=kind)
+        table = table.updated(added or {})
         result = table.align(labels, missing=missing_rows)
         if images is not None:
             # a row that is not asked for can still own an image, which is then no further one of another label

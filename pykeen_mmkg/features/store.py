@@ -44,6 +44,9 @@ METADATA_KEY = "pykeen_mmkg"
 #: An environment variable: folders (as in PATH) in which a moved feature file is looked for when a model is loaded.
 FEATURE_PATH = "PYKEEN_MMKG_FEATURES"
 
+#: The entry of the provenance that lists, as JSON, the labels that were added to a model after training
+ADDED = "added"
+
 #: The version of the file layout
 FORMAT = 1
 

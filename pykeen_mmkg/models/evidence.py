@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 from docdata import parse_docdata
-from pykeen.triples import CoreTriplesFactory
-from pykeen.typing import LABEL_HEAD, LABEL_TAIL, BoolTensor, FloatTensor, LongTensor, Target
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
+from pykeen.typing import LABEL_HEAD, LABEL_TAIL, BoolTensor, FloatTensor, LongTensor, MappedTriples, Target
 
 from ..baselines.rules import Baseline
 from ..errors import DataError
@@ -16,12 +16,13 @@ from ..nn.evidence.scorer import EvidenceScorer
 from ..nn.feature import _shuffled
 from ..nn.preprocessing import Imputation, center, preprocess, stand_ins
 from ..options import check_keys, strict
+from .new_entities import NewEntitiesMixin
 
 __all__ = ["Evidence"]
 
 
 @parse_docdata
-class Evidence(Baseline):
+class Evidence(NewEntitiesMixin, Baseline):
     r"""Scores an answer by counts over the training triples, and by texts that are alike.
 
     Its parts are rules of one and two links, whether an entity can be its own answer, the answers of entities with
@@ -89,16 +90,9 @@ class Evidence(Baseline):
             raise DataError("Evidence reads links in both directions already: use create_inverse_triples=False.")
         super().__init__(triples_factory=triples_factory, **kwargs)
         check_keys("shuffle", shuffle or (), (TEXTUAL, VISUAL))
-        texts: dict[str, Any] = {}
-        if parts is None or set(parts) - {"link", "loop", "prior"}:
-            given = self.sources = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
-            if given.entities is not None or any(given.provides("entity", name) for name in (TEXTUAL, VISUAL)):
-                texts = _texts(given, labels_of(triples_factory, "entity"), impute, shuffle or {})
-        self.scorer = EvidenceScorer(
-            triples_factory.mapped_triples,
-            num_entities=self.num_entities,
-            num_relations=self.num_relations,
-            **texts,
+        self._triples = triples_factory.mapped_triples
+        self._text_kwargs: dict[str, Any] = dict(impute=impute, shuffle=shuffle or {})
+        self._scorer_kwargs: dict[str, Any] = dict(
             parts=parts,
             prior=prior,
             neighbours=neighbours,
@@ -108,6 +102,46 @@ class Evidence(Baseline):
             max_rules=max_rules,
             min_confidence=min_confidence,
         )
+        self.sources: ModalitySources | None = None
+        if parts is None or set(parts) - {"link", "loop", "prior"}:
+            self.sources = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
+        self.entity_labels = []
+        if self._has_texts or isinstance(triples_factory, TriplesFactory):
+            self.entity_labels = labels_of(triples_factory, "entity")
+        self.read_again()
+
+    @property
+    def _has_texts(self) -> bool:
+        given = self.sources
+        return given is not None and (
+            given.entities is not None or any(given.provides("entity", name) for name in (TEXTUAL, VISUAL))
+        )
+
+    def read_again(self, labels: Sequence[str] | None = None, triples: MappedTriples | None = None) -> None:
+        """Read the evidence off the graph and the texts, which may have got more.
+
+        :param labels: the labels of all entities, by default those before
+        :param triples: shape: ``(n, 3)``; the training triples, by default those before
+        """
+        if labels is not None:
+            self.entity_labels, self.num_entities = list(labels), len(labels)
+        if triples is not None:
+            self._triples = triples
+        texts: dict[str, Any] = {}
+        if self._has_texts and self.sources is not None:
+            texts = _texts(self.sources, self.entity_labels, **self._text_kwargs)
+        self.scorer = EvidenceScorer(
+            self._triples,
+            num_entities=self.num_entities,
+            num_relations=self.num_relations,
+            **texts,
+            **self._scorer_kwargs,
+        )
+
+    @property
+    def reads_words(self) -> bool:
+        """Return whether the words of texts count, and not only their vectors."""
+        return any(part.startswith("words:") for part in self.parts)
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -13,19 +13,19 @@ Delete :func:`guard` once PyKEEN itself refuses; the digests then are for featur
 import functools
 import logging
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pykeen.models.base import Model
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from .._compat import state_metadata
-from ..datasets.labels import label_digests
+from ..datasets.labels import label_digests, labels_digest
 from ..datasets.metadata import GraphMetadata
 from ..errors import RunError
 from ..modalities import gathered
 
-__all__ = ["guard", "identity", "remember"]
+__all__ = ["guard", "identity", "relabel", "remember"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,19 @@ def remember(model: Model, factory: CoreTriplesFactory | Any) -> None:
         _factories.setdefault(model, factory)
         if GraphMetadata.of(factory) and not hasattr(model, "graph_labels"):
             model.graph_labels = label_digests(factory)  # type: ignore[assignment]
+
+
+def relabel(model: Model, labels: Sequence[str]) -> None:
+    """Take note of the labels of all entities, after some have been added; passed over where none were known.
+
+    :param model: the model
+    :param labels: the labels in the order of the ids
+    """
+    own: Any = getattr(model, "graph_labels", None)
+    if own is None and model in _factories:
+        own = label_digests(_factories[model])
+    if own is not None:
+        model.graph_labels = {**own, "entities": labels_digest(labels)}  # type: ignore[assignment]
 
 
 def identity(model: Model) -> Mapping[str, str]:

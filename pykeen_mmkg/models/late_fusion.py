@@ -19,6 +19,7 @@ from ..modalities import TEXTUAL, VISUAL, EncoderHint, ModalitySources, labels_o
 from ..nn.late_weights import Candidates, fit_weights, hold_out, pick_candidates
 from ..options import check_keys, strict
 from .loss import OwnLossMixin
+from .new_entities import NewEntitiesMixin
 from .scorers import Scorer, ScorerRecipe
 
 __all__ = ["LateFusion"]
@@ -29,7 +30,7 @@ SIDES: tuple[Target, Target] = (LABEL_TAIL, LABEL_HEAD)
 
 
 @parse_docdata
-class LateFusion(OwnLossMixin, Model):
+class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
     r"""The weighted sum of scorers that are trained each on its own.
 
     .. math::
@@ -123,7 +124,7 @@ class LateFusion(OwnLossMixin, Model):
         # relations are asked about in both directions anyway; the inverse ones of the factory are not used
         self.use_inverse_triples = False
         self.num_relations = triples_factory.real_num_relations
-        self.seed = self._random_seed or 0
+        self.prior, self.shrinkage, self.seed = prior, shrinkage, self._random_seed or 0
         given = dict(sources=sources, encoder=encoder, shuffle=shuffle)
         shared = {key: value for key, value in given.items() if value is not None} | dict(scorer_kwargs or {})
         if scorers is None:
@@ -136,13 +137,12 @@ class LateFusion(OwnLossMixin, Model):
             raise MultimodalError("Late fusion needs at least one scorer.")
         self.recipes = [ScorerRecipe.parse(name, change, shared) for name, change in scorers.items()]
         self._factory: CoreTriplesFactory | None = triples_factory
-        self.entity_labels: list[str] = []
+        self.entity_labels = []
         self.relation_labels = [str(relation) for relation in range(self.num_relations)]
         if isinstance(triples_factory, TriplesFactory):
             self.entity_labels = labels_of(triples_factory, "entity")
             step = 2 if triples_factory.create_inverse_triples else 1
             self.relation_labels = labels_of(triples_factory, "relation")[::step]
-        self.prior, self.shrinkage = prior, shrinkage
         self.hold_out_kwargs: dict[str, Any] = dict(
             entities=held_out_entities, share=held_out_triples, limit=max_held_out
         )

@@ -230,6 +230,14 @@ class Scorer:
         """The names of its scores."""
         return [f"{self.name}.{part}" for part in self.parts] or [self.name]
 
+    def grow(self) -> None:
+        """Take note of entities that the model has got since; what it knows by their triples only, it does not know."""
+        own = _known_by_model(self.model)
+        if own is None:
+            new = torch.full((self.model.num_entities - len(self.entities),), bool(self.parts))
+            own = torch.cat([self.entities, new.to(self.entities)])
+        self.entities = own
+
     def knows(self, relations: LongTensor) -> BoolTensor:
         """Return which relations it knows; those that were added later are known by their description only."""
         inside = relations < len(self.relations)
@@ -280,12 +288,19 @@ class Scorer:
         return scores if ids is None else scores[:, ids]
 
 
-def _known_entities(model: Model, training: CoreTriplesFactory) -> BoolTensor:
-    """Return which entities a model has something to say about."""
+def _known_by_model(model: Model) -> BoolTensor | None:
+    """Return which entities a model has something to say about, if it knows more of them than their triples."""
     known = getattr(model, "known_entities", None)
     if known is not None:
         return known
+    masks = [module.mask.any(dim=-1) for module in model.modules() if isinstance(module, MultimodalRepresentation)]
+    return masks[0] if masks and isinstance(model, ERModel) else None
+
+
+def _known_entities(model: Model, training: CoreTriplesFactory) -> BoolTensor:
+    """Return which entities a model has something to say about."""
+    if (known := _known_by_model(model)) is not None:
+        return known
     if not isinstance(model, ERModel):
         return torch.ones(training.num_entities, dtype=torch.bool)
-    masks = [module.mask.any(dim=-1) for module in model.modules() if isinstance(module, MultimodalRepresentation)]
-    return masks[0] if masks else seen_entities(training)
+    return seen_entities(training)

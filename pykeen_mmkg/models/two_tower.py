@@ -19,12 +19,13 @@ from ..nn.losses import SampledSoftmaxLoss
 from ..nn.two_tower_interaction import TwoTowerInteraction
 from ..options import check_keys, strict
 from .loss import OwnLossMixin
+from .new_entities import NewEntitiesMixin
 
 __all__ = ["TwoTower"]
 
 
 @parse_docdata
-class TwoTower(OwnLossMixin, ERModel):
+class TwoTower(OwnLossMixin, NewEntitiesMixin, ERModel):
     r"""Two towers over frozen features: a query of head and relation, compared with the tail's content by its cosine.
 
     The features are centered, an entity that has only the other modality gets an estimate (by default, its text from
@@ -141,7 +142,7 @@ class TwoTower(OwnLossMixin, ERModel):
             ],
             **kwargs,
         )
-        self.sources = given
+        self.sources, self.entity_labels = given, labels
 
     @property
     def known_entities(self) -> BoolTensor:

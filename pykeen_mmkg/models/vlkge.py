@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import torch
 from class_resolver import OptionalKwargs
 from docdata import parse_docdata
 from pykeen.losses import Loss, SoftplusLoss
@@ -11,7 +12,7 @@ from pykeen.models.nbase import ERModel
 from pykeen.nn.modules import Interaction, RotatEInteraction
 from pykeen.nn.representation import Representation, TransformedRepresentation
 from pykeen.regularizers import Regularizer
-from pykeen.triples import CoreTriplesFactory
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from pykeen.typing import BoolTensor, HintOrType
 from pykeen.utils import complex_normalize
 from torch import nn
@@ -26,6 +27,7 @@ from ..nn.representation import ComplexMultimodalRepresentation, MultimodalRepre
 from ..options import strict
 from .embeddings import plain_embedding, relation_embedding
 from .loss import OwnLossMixin
+from .new_entities import NewEntitiesMixin
 from .scoring import IndexedScoringMixin
 from .shapes import Shape, entity_shapes, make_interaction, relation_shapes, resolve_dimensions
 
@@ -33,7 +35,7 @@ __all__ = ["VLKGE"]
 
 
 @parse_docdata
-class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
+class VLKGE(OwnLossMixin, IndexedScoringMixin, NewEntitiesMixin, ERModel):
     r"""VL-KGE: entities (and relations) with text and images, scored by any interaction of PyKEEN.
 
     The vector of an entity is the fusion of up to three parts: a trainable structural embedding, and the frozen vectors
@@ -162,6 +164,7 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, ERModel):
             **kwargs,
         )
         self.sources = given
+        self.entity_labels = labels_of(triples_factory, "entity") if isinstance(triples_factory, TriplesFactory) else []
 
 
 class _Parts:
@@ -207,6 +210,14 @@ class _Parts:
             raise MultimodalError(f"The modalities of {kind} must be some of {known}, each once; got {names}.")
         return names
 
+    def _seen(self, seen: BoolTensor, given: Any, labels: Sequence[str]) -> BoolTensor:
+        """Return which entities have structure: as a user says, but those added after training by their triples."""
+        old = torch.as_tensor([label not in self.sources.added for label in labels])
+        chosen = torch.ones_like(seen) if given is None else torch.as_tensor(given)
+        if len(chosen) == int(old.sum()) < len(old):
+            chosen = torch.zeros_like(seen).masked_scatter(old, chosen)
+        return torch.where(old, chosen, seen)
+
     def _fused(
         self,
         kind: Kind,
@@ -230,6 +241,8 @@ class _Parts:
             **self.fusion,
         )
         options = {"seen": seen, **(options or {})}
+        if kind == "entity" and self.sources.added:
+            options["seen"] = self._seen(seen, options["seen"], labels)
         if self._regularizer:
             tables = ("structural_kwargs", "imaginary_kwargs") if is_complex else ("structural_kwargs",)
             options |= {table: {**self.regularizer, **(options.get(table) or {})} for table in tables}

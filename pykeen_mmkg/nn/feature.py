@@ -1,5 +1,6 @@
 """Frozen features as a representation."""
 
+import json
 import logging
 import os
 import pathlib
@@ -14,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from ..errors import FeatureError
-from ..features.store import FEATURE_PATH, FeatureStore, find_moved, first_infinite
+from ..features.store import ADDED, FEATURE_PATH, FeatureStore, find_moved, first_infinite
 from ..options import strict
 from .adapter import ResidualAdapter
 from .cached import CachedRepresentation
@@ -35,11 +36,13 @@ class _Source:
         self.path = None if path is None else str(pathlib.Path(path).expanduser().resolve())
         self.digest: str | None = None
         self.labels: Sequence[str] | None = None
+        self.added: frozenset[str] = frozenset()
         if hasattr(features, "vectors"):
             if mask is not None:
                 raise FeatureError("A feature store has a mask of its own; give `mask` with a plain tensor only.")
             self.vectors, self.mask = features.vectors, features.mask
             self.labels, self.digest = features.labels, features.digest
+            self.added = frozenset(json.loads(features.provenance.get(ADDED, "[]")))
             return
         if features is None:
             raise FeatureError("No features: give a path to a .safetensors file, a FeatureStore or a tensor.")
@@ -88,9 +91,14 @@ class _Source:
                     f"{self.name}: {name} holds NaN or infinity. Encode it again, or mask it if it has no such "
                     "modality."
                 )
+        added = None
+        if self.added and labels is not None:
+            added = torch.as_tensor([label in self.added for label in labels])
         if shuffle is not None and shuffle is not False:
-            rows = _shuffled(rows, seed=int(shuffle))
-        return _Located(self.path, self.digest, rows.to(torch.int32))
+            old = rows if added is None else rows.masked_fill(added, -1)
+            shuffled = _shuffled(old, seed=int(shuffle))
+            rows = shuffled if added is None else torch.where(added, rows, shuffled)
+        return _Located(self.path, self.digest, rows.to(torch.int32), added)
 
 
 def _shuffled(rows: LongTensor, seed: int) -> LongTensor:
@@ -245,7 +253,8 @@ class FeatureRepresentation(CachedRepresentation):
             aligned = functional.normalize(aligned, dim=-1)
         if self._options is not None:
             more = self._other.align(other) if self._other is not None and other is not None else ()
-            aligned, mask = preprocess(aligned, mask, *more, **self._options)
+            base = None if self._own.added is None else ~self._own.added
+            aligned, mask = preprocess(aligned, mask, *more, base=base, **self._options)
             self.mask = mask.to(self.mask.device)
         if self.storage == "cpu":
             self._host = aligned
@@ -319,6 +328,28 @@ class FeatureRepresentation(CachedRepresentation):
         if self._reloadable:
             self._attach(*(source.load() for source in (self._own, self._other) if source is not None))
 
+    @property
+    def digests(self) -> tuple[str | None, ...]:
+        """Return the digests of the features, and of those from which missing ones are estimated."""
+        return tuple(source.digest for source in (self._own, self._other) if source is not None)
+
+    def extend(self, labels: Sequence[str], stores: Mapping[str, FeatureStore]) -> None:
+        """Make room for further ids; all statistics stay those of the ids before.
+
+        :param labels: the labels of all ids, those before first
+        :param stores: for each of :attr:`digests` the same features with further rows; a row that has been there is
+            where it was
+        """
+        located = [source for source in (self._own, self._other) if source is not None]
+        features = [stores[str(source.digest)] for source in located]
+        moved = [source.extended(labels, store) for source, store in zip(located, features, strict=True)]
+        self.max_id = len(labels)
+        self._own, self._other = moved[0], (moved[1] if len(moved) > 1 else None)
+        self._host_rows = self._own.rows
+        self.mask = (self._own.rows >= 0).to(self.mask.device)
+        self._attach(*(store.vectors for store in features))
+        self.drop_cache()
+
     def iter_extra_repr(self) -> Iterable[str]:  # noqa: D102
         yield from super().iter_extra_repr()
         yield f"feature_dim={self.feature_dim}"
@@ -334,6 +365,21 @@ class _Located(NamedTuple):
     digest: str | None
     #: shape (max_id,), -1 for none
     rows: LongTensor
+    #: shape (max_id,), which ids were added after training, so that no statistics are of them; None if none was
+    added: BoolTensor | None = None
+
+    def extended(self, labels: Sequence[str], features: FeatureStore) -> "_Located":
+        """Return the rows of the same ids and of those that come after them, in features with further rows."""
+        row = {label: i for i, label in enumerate(features.labels)}
+        new = torch.as_tensor([row.get(label, -1) for label in labels[len(self.rows) :]], dtype=torch.long)
+        new = torch.where((new >= 0) & features.mask[new.clamp(min=0)], new, -1)
+        before = torch.zeros(len(self.rows), dtype=torch.bool) if self.added is None else self.added
+        return _Located(
+            None if features.path is None else str(features.path),
+            features.digest,
+            torch.cat([self.rows, new.to(self.rows)]),
+            torch.cat([before, torch.ones(len(new), dtype=torch.bool)]),
+        )
 
     def align(self, vectors: FloatTensor) -> tuple[FloatTensor, BoolTensor]:
         """Return a row for each id, and which of them are features."""

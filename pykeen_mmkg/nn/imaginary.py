@@ -187,6 +187,41 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
             imaginary = imaginary.index_put((missing,), derived.to(imaginary.dtype))
         return imaginary
 
+    @torch.no_grad()
+    def derive_unseen(self) -> None:
+        """Get what unseen ids need, where an id without structure has come after training and none was there before.
+
+        W is then the regression of which ``distil`` takes the gradient, from the features to the table on all seen ids,
+        solved at once.
+        """
+        column = self.structural_column
+        if self.table is None or column is None or self.imaginary not in {"distil", "joint"}:
+            return
+        if bool(self.mask[:, column].all()):
+            return
+        if self.distillation is None and self.imaginary == "distil":
+            self.distillation = ResidualRegularizer(weight=self.imaginary_fit)
+            self.register_buffer("fit_step", torch.zeros((), dtype=torch.long, device=self.mask.device))
+        if self.projection is None:
+            self.projection = nn.Parameter(self._regression())
+
+    def _regression(self) -> FloatTensor:
+        """Return the least-squares map from the features of seen ids, fused, to their rows of the table."""
+        assert self.table is not None
+        was, _ = self.training, self.eval()
+        dim = self.fusion.output_dim
+        gram, cross = torch.zeros(dim, dim, device=self.mask.device), torch.zeros(dim, dim, device=self.mask.device)
+        mask = self.mask.clone()
+        mask[:, self.structural_column] = False
+        for ids in (self.mask[:, self.structural_column] & mask.any(dim=-1)).nonzero()[:, 0].split(self.chunk_size):
+            features = self.fusion(self._inputs(ids), mask[ids])
+            gram += features.T @ features
+            cross += features.T @ self.table(ids)
+        self.train(was)
+        # where features span less than the space, the smallest solution
+        gram.diagonal().add_(1e-4 * gram.diagonal().mean().clamp(min=torch.finfo(gram.dtype).tiny))
+        return torch.linalg.solve(gram, cross).T.contiguous()
+
     def _distil(self, indices: LongTensor | None, own: BoolTensor, imaginary: FloatTensor) -> None:
         """Add to the loss how far the projection is from the table on the seen ids.
 

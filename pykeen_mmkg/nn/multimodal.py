@@ -244,6 +244,16 @@ class MultimodalRepresentation(CachedRepresentation):
     def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
         return self._fused(None if indices is None else indices.to(self.mask.device))[0]
 
+    def extend_mask(self, max_id: int) -> None:
+        """Take note of the masks of parts that have got further ids, which count as unseen: they have no structure."""
+        masks = [part.mask if isinstance(part, FeatureRepresentation) else None for part in self._parts()]
+        new = [mask if mask is None else mask[self.max_id :] for mask in masks]
+        none = torch.zeros(max_id - self.max_id, dtype=torch.bool, device=self.mask.device)
+        rows = torch.stack([none if mask is None else mask.to(none.device) for mask in new], dim=-1)
+        self.mask = torch.cat([self.mask, rows])
+        self.max_id, self.complete, self._sum = max_id, bool(self.mask.all()), None
+        self.drop_cache()
+
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "MultimodalRepresentation":
         self._sum = None
         super()._apply(fn, recurse)

@@ -3,7 +3,7 @@
 Sentence and image encoders put all their vectors into a narrow cone (Ethayarajh, 2019, https://arxiv.org/abs/1909.00512):
 cosines become informative once the mean is gone. A vector that is missing can be estimated from another modality, by
 kernel regression (Nadaraya, 1964, https://doi.org/10.1137/1109020) or ridge regression. All statistics are of the
-entities that have features.
+entities that have features; where some were added after training, of those before (`base`).
 """
 
 from typing import Literal, NamedTuple, get_args
@@ -31,17 +31,19 @@ def unit_mean(x: FloatTensor, mask: BoolTensor) -> FloatTensor:
     return normalize(x, dim=-1)[mask].mean(dim=0) if mask.any() else x.new_zeros(x.shape[-1])
 
 
-def center(x: FloatTensor, mask: BoolTensor) -> FloatTensor:
+def center(x: FloatTensor, mask: BoolTensor, base: BoolTensor | None = None) -> FloatTensor:
     r"""Scale vectors to unit length, subtract their mean, and scale again: $u(u(x) - \mathrm{mean}(u(x)))$.
 
     :param x: shape: ``(n, d)``
     :param mask: shape: ``(n,)``; which rows are features. The others are zero afterwards
+    :param base: shape: ``(n,)``; of which rows the mean is taken, as far as they are features; by default of all
     :returns: shape: ``(n, d)``
     """
-    return normalize(normalize(x, dim=-1) - unit_mean(x, mask), dim=-1).masked_fill(~mask.unsqueeze(-1), 0.0)
+    mean = unit_mean(x, mask if base is None else mask & base)
+    return normalize(normalize(x, dim=-1) - mean, dim=-1).masked_fill(~mask.unsqueeze(-1), 0.0)
 
 
-def whiten(x: FloatTensor, mask: BoolTensor, power: float = 0.5) -> FloatTensor:
+def whiten(x: FloatTensor, mask: BoolTensor, power: float = 0.5, base: BoolTensor | None = None) -> FloatTensor:
     r"""Scale the principal axes of unit vectors by their variances, $u((u(x) - \mu)\, U (\Lambda + \epsilon)^{-p})$.
 
     $U \Lambda U^\top$ is the covariance, $\epsilon$ a hundredth of the mean variance (Su et al., 2021,
@@ -50,13 +52,15 @@ def whiten(x: FloatTensor, mask: BoolTensor, power: float = 0.5) -> FloatTensor:
     :param x: shape: ``(n, d)``
     :param mask: shape: ``(n,)``; which rows are features. The others are zero afterwards
     :param power: $p$; 0.5 makes all variances equal, 0 only rotates
+    :param base: shape: ``(n,)``; of which rows mean and covariance are taken; by default of all that are features
     :returns: shape: ``(n, d)``
     """
-    if not mask.any():
+    used = mask if base is None else mask & base
+    if not used.any():
         return torch.zeros_like(x)
     x = normalize(x, dim=-1)
-    x = x - x[mask].mean(dim=0)
-    variances, axes = torch.linalg.eigh(x[mask].T @ x[mask] / mask.sum())
+    x = x - x[used].mean(dim=0)
+    variances, axes = torch.linalg.eigh(x[used].T @ x[used] / used.sum())
     scale = (variances.clamp(min=0) + SHRINKAGE * variances.mean().clamp(min=torch.finfo(x.dtype).tiny)) ** -power
     return normalize(x @ axes * scale, dim=-1).masked_fill(~mask.unsqueeze(-1), 0.0)
 
@@ -137,6 +141,7 @@ def impute(
     cross_temperature: float = 0.15,
     ridge: float = 1.0,
     chunk_size: int = 1024,
+    base: BoolTensor | None = None,
 ) -> tuple[FloatTensor, BoolTensor]:
     r"""Estimate the vectors of entities that have only another modality from the entities that have both.
 
@@ -155,6 +160,7 @@ def impute(
     :param cross_temperature: $\sigma$ of the kernel
     :param ridge: $\lambda$ of the ridge regression
     :param chunk_size: how many vectors are estimated at a time
+    :param base: shape: ``(n,)``; from which entities the others are estimated; by default from all that have both
     :returns: the vectors, shape ``(n, d)``, and which rows are vectors now, shape ``(n,)``. Nothing changes if no
         entity has both
     :raises FeatureError: if the method is unknown
@@ -162,6 +168,8 @@ def impute(
     if method not in get_args(Imputation):
         raise FeatureError(f"Unknown imputation {method!r}; choose one of {', '.join(get_args(Imputation))}, or None.")
     both, only = mask & other_mask, other_mask & ~mask
+    if base is not None:
+        both = both & base
     if not both.any() or not only.any():
         return x, mask
     x = x.clone()
@@ -187,6 +195,7 @@ def preprocess(
     centered: bool = True,
     whitening: float | None = None,
     imputation: Imputation | None = "kernel",
+    base: BoolTensor | None = None,
     **kwargs: float,
 ) -> tuple[FloatTensor, BoolTensor]:
     """Center or whiten features, and estimate the missing ones from those of another modality, treated alike.
@@ -198,18 +207,19 @@ def preprocess(
     :param centered: see :func:`center`; of no effect with `whitening`, which centers, too
     :param whitening: the power of :func:`whiten`, or None
     :param imputation: how to estimate missing vectors, see :func:`impute`, or None
+    :param base: shape: ``(n,)``; of which entities all statistics are taken; by default of all
     :param kwargs: further arguments of :func:`impute`
     :returns: the vectors, shape ``(n, d)``, zero where there is none; and which rows are vectors, shape ``(n,)``
     """
 
     def prepared(y: FloatTensor, has: BoolTensor) -> FloatTensor:
         if whitening is not None:
-            return whiten(y, has, power=whitening)
-        return center(y, has) if centered else y.masked_fill(~has.unsqueeze(-1), 0.0)
+            return whiten(y, has, power=whitening, base=base)
+        return center(y, has, base) if centered else y.masked_fill(~has.unsqueeze(-1), 0.0)
 
     x = prepared(x, mask)
     if imputation is None or other is None or other_mask is None:
         return x, mask
     # without centering, a cosine at least
     other = prepared(other, other_mask) if centered or whitening is not None else normalize(other, dim=-1)
-    return impute(x, mask, other, other_mask, method=imputation, **kwargs)  # type: ignore[arg-type]
+    return impute(x, mask, other, other_mask, method=imputation, base=base, **kwargs)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from ..datasets.labels import label_digests
 from ..errors import MultimodalError, RunError
+from ..modalities import with_added
 
 __all__ = ["load_pykeen_run", "read_training_triples"]
 
@@ -127,6 +128,7 @@ def load_pykeen_run(
         ) from error
     if not isinstance(model, Model):
         raise RunError(f"{folder / MODEL_FILE} holds a {type(model).__name__}, no model.")
+    triples_factory = with_added(triples_factory, model)
     own = (model.num_entities, model.num_real_relations)
     graph = (triples_factory.num_entities, triples_factory.real_num_relations)
     if own != graph:

@@ -38,6 +38,7 @@ from ..datasets import labels_in_order
 from ..errors import MultimodalError, RunError
 from ..evaluation.description import versions
 from ..io import file_digest, write_text, written_whole
+from ..modalities import with_added
 from .card import model_card
 from .pykeen_folder import load_pykeen_run
 from .safety import isolated, read_json
@@ -121,7 +122,6 @@ class Run(
     """A trained model with its training triples and a description of how it was made.
 
     :ivar model: the model, in evaluation mode
-    :ivar training: the training triples, with labels
     :ivar document: what ``run.json`` says
     """
 
@@ -143,7 +143,13 @@ class Run(
             be kept
         :param features: what becomes of the feature stores when the run is saved, see :func:`save_run`
         """
-        self.model, self.training, self.document, self.features = model, training, dict(document or {}), features
+        self.model, self._training, self.document, self.features = model, training, dict(document or {}), features
+
+    @property
+    def training(self) -> TriplesFactory:
+        """The training triples, with labels, also of entities that the model has got since."""
+        self._training = with_added(self._training, self.model)
+        return self._training
 
     @classmethod
     def from_result(cls, result: PipelineResult, license: str | None = None, **extra: Any) -> "Run":
@@ -261,7 +267,7 @@ class Run(
             raise RunError(f"{folder / RUN_FILE} was changed after the run was saved; take a whole copy of the run.")
         try:
             with isolated(folder):
-                training = cls._training(folder, document)
+                training = cls._read_training(folder, document)
                 training.metadata = read_sources(folder, document)
                 kwargs = without_sources(document["model_kwargs"])
                 model = model_resolver.make(document["model"], kwargs, triples_factory=training)
@@ -285,7 +291,7 @@ class Run(
         return cls(model.eval(), training, document)
 
     @staticmethod
-    def _training(folder: pathlib.Path, document: Mapping[str, Any]) -> TriplesFactory:
+    def _read_training(folder: pathlib.Path, document: Mapping[str, Any]) -> TriplesFactory:
         labels, graph, path = read_json(folder / LABELS_FILE), document["graph"], folder / TRIPLES_FILE
         if not path.is_file():  # also a pipe, which would be waited for
             raise RunError(f"{folder} is incomplete: {TRIPLES_FILE} is missing, or no regular file.")

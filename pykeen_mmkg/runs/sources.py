@@ -111,9 +111,11 @@ def write_sources(
             _write_table(kind, training, paths, folder / name)
             tables[kind] = file_digest(folder / name)
     encoder = kwargs.get("encoder")
+    added = list(GraphMetadata.of(training).added)
     return {
         "features": features,
         "tables": tables,
+        **({"added": added} if added else {}),
         "encoder": encoder if isinstance(encoder, str) else None,
         "encoder_kwargs": (kwargs.get("sources") or {}).get("encoder_kwargs"),
     }, without_sources(kwargs)
@@ -122,9 +124,11 @@ def write_sources(
 def _write_table(kind: Kind, training: TriplesFactory, paths: Sequence[Any], target: pathlib.Path) -> None:
     """Write names and descriptions of entities or relations."""
     labels = labels_in_order(training.entity_to_id if kind == "entity" else training.relation_to_id)
+    added = GraphMetadata.of(training).added if kind == "entity" else {}
     tables = [
         dataclasses.replace(
-            ModalityTable.load(path, kind=kind).align(labels, missing="allow"), images=((),) * len(labels)
+            ModalityTable.load(path, kind=kind).updated(added).align(labels, missing="allow"),
+            images=((),) * len(labels),
         )
         for path in dict.fromkeys(str(path) for path in paths)
     ]
@@ -174,5 +178,7 @@ def read_sources(folder: pathlib.Path, document: Mapping[str, Any]) -> dict[str,
         relations=found.get("relations"),
         features=features,
         missing_rows="allow",
+        # their rows stand in the table
+        added={label: {} for label in document["sources"].get("added", ())},
         digest=document["graph"]["digest"],
     ).to_metadata()
