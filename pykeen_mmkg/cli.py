@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ._version import VERSION
-from .cli_data import fetch_images
+from .cli_data import fetch_images, import_graph
 from .cli_options import dataset_options, find_dataset, json_object, open_model, print_frame, run_options
 from .cli_serving import serve
 from .errors import MultimodalError
@@ -39,6 +39,7 @@ def main() -> None:
     """Multimodal knowledge graphs for PyKEEN."""
 
 
+main.add_command(import_graph)
 main.add_command(fetch_images)
 main.add_command(serve)
 

@@ -44,8 +44,9 @@ def test_first_real_use(folder, dual_encoder, capsys: pytest.CaptureFixture[str]
 
 def test_commands_exist() -> None:
     """Every command and every option that the README shows."""
-    lines = re.findall(r"^pykeen-mmkg (\w+) (.*?)(?:#.*)?$", README, flags=re.MULTILINE)
-    shown = {"new", "split", "audit", "encode", "train", "predict", "similar", "export", "serve", "evaluate", "study"}
+    lines = re.findall(r"^pykeen-mmkg ([\w-]+) (.*?)(?:#.*)?$", README, flags=re.MULTILINE)
+    shown = {"new", "import-graph", "fetch-images", "split", "audit", "encode", "train", "predict"}
+    shown |= {"similar", "export", "serve", "evaluate", "study"}
     assert {name for name, _ in lines} == shown
     for name, rest in lines:
         text = CliRunner().invoke(main, [name, "--help"]).output

@@ -3,8 +3,9 @@
 from .candidate_lists import read_candidates, read_relations
 from .coverage import Coverage, measure_coverage
 from .folder import MultimodalDataset
+from .frames import read_frame
 from .image_folder import find_images
-from .importing import import_graph, read_frame
+from .importing import import_graph
 from .labels import labels_in_order, labels_of
 from .loading import dataset_digest, load_dataset
 from .metadata import GraphMetadata

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from pykeen_mmkg.datasets import MultimodalDataset
-from pykeen_mmkg.datasets.importing import import_graph, read_frame
+from pykeen_mmkg.datasets.frames import read_frame
+from pykeen_mmkg.datasets.importing import import_graph
 from pykeen_mmkg.errors import DataError, ImageError
 
 TRIPLES = pd.DataFrame([(f"e{i}", "next", f"e{(i + 1) % 30}") for i in range(30)], columns=["head", "relation", "tail"])
