@@ -19,6 +19,7 @@ __all__ = [
     "alike",
     "bounded_slices",
     "degrees",
+    "distinct_triples",
     "find_sorted",
     "gather_rows",
     "irreflexive_relations",
@@ -235,6 +236,22 @@ class TargetIndex:
     def rows(self, entities: LongTensor, relations: LongTensor) -> tuple[LongTensor, LongTensor]:
         """Return the answers of a batch of queries as two tensors of the same length: row in the batch, entity."""
         return self.answers.rows(self.find(entities, relations))
+
+
+def distinct_triples(triples: MappedTriples) -> MappedTriples:
+    """Return each triple once, sorted; as ``triples.unique(dim=0)``, which takes twenty times as long.
+
+    :param triples: shape: ``(n, 3)``; in any order, repetitions allowed
+    """
+    if not len(triples):
+        return triples
+    heads, relations, tails = triples.unbind(dim=-1)
+    num_relations, num_tails = int(relations.max()) + 1, int(tails.max()) + 1
+    code = ((heads * num_relations + relations) * num_tails + tails).unique()
+    query = torch.div(code, num_tails, rounding_mode="floor")
+    return torch.stack(
+        [torch.div(query, num_relations, rounding_mode="floor"), query % num_relations, code % num_tails], dim=-1
+    )
 
 
 # ---- what training has seen -----------------------------------------------------------------------------------------

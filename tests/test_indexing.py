@@ -11,6 +11,7 @@ from pykeen_mmkg.indexing import (
     TargetIndex,
     bounded_slices,
     degrees,
+    distinct_triples,
     find_sorted,
     irreflexive_relations,
     join,
@@ -60,6 +61,12 @@ def test_answers_of_queries(triples, queries):
             for x in sorted({t[column] for t in triples if t[known] == e and t[1] == r})
         ]
         assert list(zip(row.tolist(), answer.tolist(), strict=True)) == expected
+
+
+@given(TRIPLES)
+@settings(deadline=None)
+def test_distinct_triples(triples):
+    assert distinct_triples(_long(triples).view(-1, 3)).tolist() == [list(triple) for triple in sorted(set(triples))]
 
 
 def test_relations_cannot_be_ranked():

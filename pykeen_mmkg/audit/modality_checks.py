@@ -1,11 +1,14 @@
 """Checks of modalities: coverage, equal texts, equal images, and placeholders among feature vectors."""
 
 import dataclasses
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
+import pandas
 from tqdm.auto import tqdm
 
 from ..datasets.metadata import GraphMetadata
@@ -50,7 +53,9 @@ def duplicate_texts(subject: Subject) -> Iterator[Finding]:
         return
     for kind, table in (("entities", subject.dataset.entity_table), ("relations", subject.dataset.relation_table)):
         texts = {label: text.strip() for label, text in table.texts().items() if text and text.strip()}
-        same = sorted(alike(texts, texts.__getitem__), key=len, reverse=True)
+        codes, _ = pandas.factorize(numpy.array([*texts.values()], dtype=object))
+        often = (numpy.bincount(codes)[codes] > 1).tolist()
+        same = sorted(alike(itertools.compress(texts, often), texts.__getitem__), key=len, reverse=True)
         if same:
             yield Finding(
                 "duplicate-texts",
@@ -153,9 +158,10 @@ def _placeholders(store: FeatureStore, name: str) -> Iterator[Finding]:
         return Finding("placeholder-vectors", severity, message, {"store": name, **details})
 
     rows = store.mask.nonzero().view(-1)
-    result = find_placeholders(store.vectors[rows])
+    vectors = store.vectors[rows]
+    result = find_placeholders(vectors)
     labels = [store.labels[row] for row in rows.tolist()]
-    zero = [label for label, row in zip(labels, rows.tolist(), strict=True) if not store.vectors[row].any()]
+    zero = [labels[row] for row in (~vectors.any(dim=1)).nonzero().view(-1).tolist()]
     if zero:
         message = f"{percent(len(zero), len(labels))} {name} vectors are zero, but not marked as missing."
         yield finding("error", message, kind="zero", count=len(zero), examples=zero[:EXAMPLES])

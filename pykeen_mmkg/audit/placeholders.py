@@ -28,6 +28,7 @@ replaced rows all but 3 were singled out, beside two real ones.
 
 from dataclasses import dataclass
 
+import numpy
 import torch
 from scipy import stats
 from torch.nn import functional
@@ -87,12 +88,11 @@ def find_placeholders(vectors: torch.Tensor, seed: int = 0) -> Placeholders:
     """
     vectors = vectors.detach().cpu().float()
     n, d = vectors.shape
-    array = vectors.contiguous().numpy()
-    groups = alike(range(n), lambda row: array[row].tobytes())
-    identical = tuple(tuple(group) for group in sorted(groups, key=len, reverse=True))
+    identical = _identical(vectors.contiguous().numpy())
     # one of each group of identical rows, so that repetition does not pass for structure
-    repeated = {row for group in identical for row in group[1:]}
-    rows = torch.tensor([row for row in range(n) if row not in repeated and vectors[row].any()], dtype=torch.long)
+    keep = vectors.any(dim=1)
+    keep[[row for group in identical for row in group[1:]]] = False
+    rows = keep.nonzero().view(-1)
     if len(rows) < MIN_ROWS or d < MIN_DIM:
         return Placeholders(n, identical, (), 0.0, 0.0, tested=False)
     x = vectors[rows]
@@ -105,6 +105,35 @@ def find_placeholders(vectors: torch.Tensor, seed: int = 0) -> Placeholders:
         matched = _null_share(_p_values(x[~random], seed, centre=True))
     # single rows beyond the estimate are chance or oddities, not placeholders
     return Placeholders(n, identical, tuple(rows[random].tolist()), share, matched, tested=True)
+
+
+def _identical(array: numpy.ndarray) -> tuple[tuple[int, ...], ...]:
+    """Return the groups of rows that are equal to the last bit, the largest first.
+
+    Equal rows have equal fingerprints, which are sorted in place of the rows. Different rows with the same one would be
+    chance in 2^64: they are told apart by a look at their group.
+
+    :param array: shape: ``(n, d)``, of single precision
+    """
+    bits = array.view(numpy.int32)
+    _, group, count = numpy.unique(_fingerprints(bits), return_inverse=True, return_counts=True)
+    rows = (count[group] > 1).nonzero()[0]
+    rows = rows[group[rows].argsort(kind="stable")]
+    starts = numpy.flatnonzero(numpy.diff(group[rows], prepend=-1))
+    firsts = rows[starts].repeat(numpy.diff(numpy.append(starts, len(rows))))
+    groups: list[list[int]]
+    if all((bits[rows[i : i + 4096]] == bits[firsts[i : i + 4096]]).all() for i in range(0, len(rows), 4096)):
+        groups = [part.tolist() for part in numpy.split(rows, starts[1:]) if len(part)]
+    else:
+        groups = alike(sorted(rows.tolist()), lambda row: array[row].tobytes())
+    return tuple(map(tuple, sorted(groups, key=lambda part: (-len(part), part[0]))))
+
+
+def _fingerprints(bits: numpy.ndarray) -> numpy.ndarray:
+    """Return a number of 64 bits for each row; shape: ``(n,)``."""
+    factors = numpy.random.default_rng(0).integers(-(2**63), 2**63 - 1, size=bits.shape[1]) | 1
+    # sums wrap around
+    return numpy.concatenate([part @ factors for part in numpy.array_split(bits, len(bits) // 4096 + 1)])
 
 
 def _p_values(x: torch.Tensor, seed: int, centre: bool) -> torch.Tensor:

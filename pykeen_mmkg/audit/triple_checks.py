@@ -9,7 +9,7 @@ from pykeen.typing import MappedTriples
 
 from ..baselines.rules import LookupBaseline, opposite_relations
 from ..evaluation.evaluating import evaluate
-from ..indexing import occurring, seen_entities
+from ..indexing import distinct_triples, occurring, seen_entities
 from ..sampling.filterer import KnownTriplesFilterer
 from .report import Finding, Severity
 from .subject import EXAMPLES, Subject, percent
@@ -36,7 +36,7 @@ def duplicates(subject: Subject) -> Iterator[Finding]:
     """Look for triples that come twice within a split."""
     dropped = dict(getattr(subject.dataset, "duplicates", None) or {})
     for name, triples in subject.triples.items():
-        count = dropped.get(name) or len(triples) - len(triples.unique(dim=0))
+        count = dropped.get(name) or len(triples) - len(distinct_triples(triples))
         if count:
             message = f"{count:,} lines of the {name} split repeat a triple."
             yield Finding("duplicates", "warning", message, {"split": name, "count": count})
@@ -46,7 +46,7 @@ def shared_triples(subject: Subject) -> Iterator[Finding]:
     """Look for triples that two splits share."""
     names = list(subject.triples)
     for first, second in itertools.combinations(names, 2):
-        later = subject.triples[second].unique(dim=0)
+        later = distinct_triples(subject.triples[second])
         shared = later[KnownTriplesFilterer(subject.triples[first]).contains(later)]
         if len(shared):
             share = len(shared) / len(later)

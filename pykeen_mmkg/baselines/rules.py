@@ -16,7 +16,7 @@ from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import LABEL_HEAD, LABEL_RELATION, LABEL_TAIL, FloatTensor, LongTensor, MappedTriples, Target
 from torch import nn
 
-from ..indexing import TargetIndex, degrees, row_offsets, shared_pairs
+from ..indexing import TargetIndex, degrees, distinct_triples, row_offsets, shared_pairs
 from ..options import strict
 from ..query_scoring import QueryScoringMixin
 
@@ -103,7 +103,7 @@ def opposite_relations(
     :returns: for each relation r the relation r' with the greatest share of triples of r that it tells, ``-1`` if there
         is none, shape: ``(k,)``; and this share, shape: ``(k,)``
     """
-    triples = triples.cpu().unique(dim=0)
+    triples = distinct_triples(triples.cpu())
     own, other, count = shared_pairs(triples, triples, inverse=direction == "inverse")
     shares = torch.zeros(num_relations, num_relations)
     shares[own, other] = count.float()
@@ -135,15 +135,25 @@ class LookupBaseline(Baseline):
     def _find_opposite(self, triples: MappedTriples) -> LongTensor:
         """Return the relation to look up for each relation, ``-1`` for none; shape: ``(num_relations,)``."""
 
-    def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
-        scores = torch.zeros(len(entities), self.num_entities)
+    def listed(self, entities: LongTensor, relations: LongTensor, target: Target) -> tuple[LongTensor, LongTensor]:
+        """Return the answers that the rule gives.
+
+        :param entities: shape: ``(b,)``; the known entities, on the CPU
+        :param relations: shape: ``(b,)``; the relations, on the CPU
+        :param target: the predicted side
+        :returns: two tensors of the same length: row in the batch, and entity
+        """
         opposite = self.opposite[relations]
         # swapped, answers of (h, r, ?) are the x with (x, r', h), and those of (?, r, t) the x with (t, r', x)
         if self.swapped:
             target = LABEL_HEAD if target == LABEL_TAIL else LABEL_TAIL
         row, answer = self._index[target].rows(entities, opposite.clamp(min=0))
         keep = opposite[row] >= 0
-        scores[row[keep], answer[keep]] = 1.0
+        return row[keep], answer[keep]
+
+    def _scores(self, entities: LongTensor, relations: LongTensor, target: Target) -> FloatTensor:
+        scores = torch.zeros(len(entities), self.num_entities)
+        scores[self.listed(entities, relations, target)] = 1.0
         return scores
 
 

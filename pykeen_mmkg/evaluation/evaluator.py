@@ -20,6 +20,7 @@ from ..indexing import TargetIndex, query_columns
 from ..options import strict
 from .candidates import CandidateSets
 from .label_maps import LabelMaps, find_labels
+from .listed_ranks import ListsAnswers, rank_listed
 from .ranking import SideRanks, default_batch_size, rank_side, rank_side_on_gpu
 from .results import ProtocolMetricResults, RankTable
 
@@ -239,6 +240,11 @@ class ProtocolEvaluator(RankBasedEvaluator):
         ) as progress:
             for target in targets:
                 candidates = self.candidates(target, model.num_entities, model, triples, true)
+                self._triples[target] = [triples.cpu().numpy()]
+                if candidates is None and restrict_entities_to is None and isinstance(model, ListsAnswers):
+                    index = TargetIndex.from_triples(known.cpu(), target) if self.filtered else None
+                    self._keep(target, rank_listed(model, triples.cpu(), target, index))
+                    continue
                 main, beside = (rank_side_on_gpu if device.type == "cuda" else rank_side)(
                     evaluator=self,
                     model=model,
@@ -254,7 +260,6 @@ class ProtocolEvaluator(RankBasedEvaluator):
                     progress=progress,
                 )
                 self._keep(target, main)
-                self._triples[target] = [triples.cpu().numpy()]
                 if beside is not None:
                     self._beside.setdefault(FULL_RANKING, {})[target] = beside
         return self.finalize()

@@ -1,9 +1,15 @@
 """Placeholder rows among vectors with structure: what is planted is found, and nothing else."""
 
+from collections import defaultdict
+
+import numpy
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pykeen_mmkg.audit.placeholders import _p_values, find_placeholders
+from pykeen_mmkg.audit import placeholders
+from pykeen_mmkg.audit.placeholders import _identical, _p_values, find_placeholders
 
 
 def _structured(n, d, generator):
@@ -67,6 +73,20 @@ def test_identical_rows_are_grouped_and_too_few_rows_not_judged():
     result = find_placeholders(x)
     assert result.identical == ((0, 1, 4, 7), (2, 5))
     assert not result.tested and not result.has_random
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, -0.0, 1.0, float("nan")])] * 2), max_size=12), st.booleans())
+@settings(deadline=None)
+def test_groups_of_identical_rows_equal_the_loop(rows, colliding):
+    array = numpy.array(rows, dtype=numpy.float32).reshape(-1, 2)
+    places = defaultdict(list)
+    for row in range(len(array)):
+        places[array[row].tobytes()].append(row)
+    expected = sorted((g for g in places.values() if len(g) > 1), key=lambda g: (-len(g), g[0]))
+    with pytest.MonkeyPatch.context() as patch:
+        if colliding:
+            patch.setattr(placeholders, "_fingerprints", lambda bits: numpy.zeros(len(bits), dtype=numpy.int64))
+        assert _identical(array) == tuple(map(tuple, expected))
 
 
 def test_repeated_random_rows_do_not_pass_for_structure():
