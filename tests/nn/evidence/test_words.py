@@ -1,5 +1,6 @@
 """Tests for common words, against TF-IDF by hand."""
 
+import dataclasses
 import math
 from collections import Counter
 
@@ -73,7 +74,7 @@ def test_characters() -> None:
 
 
 def test_stand_ins() -> None:
-    """An entity without words scores as the weighted sum of the entities in its place, on either side."""
+    """An entity without words scores as the weighted sum of the entities in its place; twice that as a candidate."""
     names, texts = ["red foxes", "red wolves", "", "blue fox wolf"], [""] * 4
     plain = CommonWords(names, texts, ["words:characters"])
     found = StandIns(torch.tensor([2]), torch.tensor([[0, 1]]), torch.tensor([[0.6, 0.3]]))
@@ -83,7 +84,8 @@ def test_stand_ins() -> None:
     others = [0, 1, 3]
     torch.testing.assert_close(after[others][:, others], before[others][:, others])
     torch.testing.assert_close(after[2, others], 0.6 * before[0, others] + 0.3 * before[1, others])
-    torch.testing.assert_close(after[others, 2], 0.6 * before[others, 0] + 0.3 * before[others, 1])
+    torch.testing.assert_close(after[others, 2], 1.2 * before[others, 0] + 0.6 * before[others, 1])
+    torch.testing.assert_close(words(dataclasses.replace(queries, ids=torch.tensor([2, 0])))[0], after[:, [2, 0]])
     assert before[2].eq(0).all() and after[2].ne(0).any()
 
 
