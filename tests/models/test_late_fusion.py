@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from pykeen.evaluation import RankBasedEvaluator
 from pykeen.hpo import hpo_pipeline
 from pykeen.pipeline import PipelineResult, pipeline
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 
 from pykeen_mmkg.datasets.folder import MultimodalDataset
 from pykeen_mmkg.errors import DataError, MultimodalError
+from pykeen_mmkg.features import FeatureStore
 from pykeen_mmkg.models.late_fusion import LateFusion
 from pykeen_mmkg.nn.late_weights import fit_weights
 
@@ -306,3 +308,53 @@ def test_unseen_relations(folder: pathlib.Path, stores: dict[str, str]) -> None:
                 torch.testing.assert_close(difference, difference.mean().expand_as(difference), atol=1e-4, rtol=0)
     with pytest.raises(MultimodalError, match="relevidence"):
         LateFusion(triples_factory=_nations(), scorers=["structure"]).add_relation("likes")
+
+
+def test_weights_fitted_on_triples_of_the_scorers_fail() -> None:
+    """By triples that it was trained on, a scorer that learns them by heart gets the weight, and new ones rank worse.
+
+    Entities of a group relate to some of the next group, drawn at random: who is in a group is all there is to know.
+    """
+    generator = torch.Generator().manual_seed(0)
+    groups, size = 8, 12
+    group = torch.arange(groups * size) % groups
+    pairs = (((group[None] - group[:, None]) % groups == 1) & (torch.rand(96, 96, generator=generator) < 0.5)).nonzero()
+    triples = torch.stack([pairs[:, 0], torch.zeros(len(pairs), dtype=torch.long), pairs[:, 1]], dim=-1)
+    test = torch.rand(len(triples), generator=generator) < 0.2
+    training = TriplesFactory(
+        triples[~test],
+        entity_to_id={str(i): i for i in range(96)},
+        relation_to_id={"next": 0},
+    )
+    vectors = torch.nn.functional.one_hot(group).float() + 0.3 * torch.randn(96, groups, generator=generator)
+    store = FeatureStore.from_tensors([str(i) for i in range(96)], vectors, modality="textual")
+    model = LateFusion(
+        triples_factory=training,
+        scorers={
+            "content": {
+                "model_kwargs": {"embedding_dim": 16},
+                "training_kwargs": {"num_epochs": 10, "use_tqdm": False},
+            },
+            "structure": {
+                "model_kwargs": {"embedding_dim": 64, "penalty": 0.0},
+                "training_kwargs": {"num_epochs": 40, "use_tqdm": False},
+            },
+        },
+        sources={"features": {"textual": store}},
+        held_out_triples=0.3,
+        random_seed=0,
+    )
+    model.fit().eval()
+
+    def mrr() -> float:
+        results = RankBasedEvaluator().evaluate(
+            model, triples[test], additional_filter_triples=[triples[~test]], use_tqdm=False, batch_size=64
+        )
+        return results.get_metric("both.realistic.inverse_harmonic_mean_rank")
+
+    held, ratio = mrr(), (model.common[1] / model.common[0]).item()
+    model.candidates = model._collect(model._scorers, training.mapped_triples)
+    model._set_weights([0, 1])
+    leaked, leaked_ratio = mrr(), (model.common[1] / model.common[0]).item()
+    assert leaked_ratio > 2 * ratio
+    assert held > leaked + 0.03
