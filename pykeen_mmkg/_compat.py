@@ -22,6 +22,7 @@ __all__ = [
     "AbstractModel",
     "cdist_backward",
     "embedding_table",
+    "evaluated_training",
     "inductive_entities",
     "iter_ranks",
     "pipeline_without_loss",
@@ -119,6 +120,19 @@ def stops_without_validation() -> bool:
 def embedding_table(embedding: Any) -> torch.nn.Embedding:
     """Return the table of an embedding of PyKEEN, whose rows are flat. PyKEEN 1.11.1 and main. Delete once public."""
     return embedding._embeddings
+
+
+def evaluated_training(model: torch.nn.Module) -> Any:
+    """Return the training triples of the pipeline that has trained a model and now evaluates it.
+
+    This is the one moment at which a model can tell that its training is over. PyKEEN 1.11.1 and main: with other names
+    in its pipeline, this is None. Delete once models are told.
+
+    :param model: the model
+    :returns: the factory, or None if there is no such pipeline
+    """
+    given = _pipeline_locals("_handle_evaluation") or {}
+    return given.get("training") if given.get("model_instance") is model else None
 
 
 def inductive_entities(model: Any, mode: Any) -> Any:

@@ -30,12 +30,13 @@ from .loss import OwnLossMixin
 from .new_entities import NewEntitiesMixin
 from .scoring import IndexedScoringMixin
 from .shapes import Shape, entity_shapes, make_interaction, relation_shapes, resolve_dimensions
+from .undertrained import UndertrainedHintMixin
 
 __all__ = ["VLKGE"]
 
 
 @parse_docdata
-class VLKGE(OwnLossMixin, IndexedScoringMixin, NewEntitiesMixin, ERModel):
+class VLKGE(UndertrainedHintMixin, OwnLossMixin, IndexedScoringMixin, NewEntitiesMixin, ERModel):
     r"""VL-KGE: entities (and relations) with text and images, scored by any interaction of PyKEEN.
 
     The vector of an entity is the fusion of up to three parts: a trainable structural embedding, and the frozen vectors
@@ -73,6 +74,10 @@ class VLKGE(OwnLossMixin, IndexedScoringMixin, NewEntitiesMixin, ERModel):
     loss_default: ClassVar[type[Loss]] = SoftplusLoss
     #: The default parameters for the default loss function class
     loss_default_kwargs: ClassVar[Mapping[str, Any]] = dict(reduction="mean")
+    advice = (
+        "PyKEEN trains for five epochs by default, far too few for this loss: try training_kwargs={'num_epochs': 100}, "
+        "or the settings that the README gives for it, which learn in thirty."
+    )
 
     @strict(embedding_dim=1, structural_dropout=(0, 1))
     def __init__(
