@@ -24,10 +24,6 @@ WORDS = (
     "words:characters",
 )
 
-#: how often the expected words of a candidate count: an average of vectors is shorter than each of them, so that
-#: candidates with words of their own would outscore it. Chosen on validation triples, see docs/late_fusion.md
-EXPECTED = 2.0
-
 _WORD = re.compile(r"[^\W_]+")
 #: endings of English words, longest first
 _ENDINGS = (
@@ -60,7 +56,7 @@ class CommonWords:
     damped, ``1 + log tf``, as in scikit-learn's ``TfidfVectorizer(sublinear_tf=True)``.
 
     An entity without words can have others in its place: its vectors are the weighted sums of theirs, what is expected
-    of its words. As a candidate it has them :data:`EXPECTED` times as long.
+    of its words.
     """
 
     def __init__(
@@ -93,13 +89,10 @@ class CommonWords:
             rows = stand_ins.ids.repeat_interleave(stand_ins.others.shape[1])
             place = (rows.numpy(), stand_ins.others.flatten().numpy())
             average = sparse.csr_matrix((stand_ins.weights.flatten().numpy(), place), shape=(len(names), len(names)))
-            expected = {key: average @ value for key, value in fields.items()}
-            candidates = {key: (value + EXPECTED * expected[key]).tocsr() for key, value in fields.items()}
-            fields = {key: value + expected[key] for key, value in fields.items()}
+            fields = {key: value + average @ value for key, value in fields.items()}
         self._fields = {key: value.tocsr() for key, value in fields.items()}
-        self._candidates = self._fields if stand_ins is None else candidates
         # the transposes are kept by row, too, for fast products
-        self._transposed = {key: value.T.tocsr() for key, value in self._candidates.items()}
+        self._transposed = {key: value.T.tocsr() for key, value in self._fields.items()}
 
     def __call__(self, queries: Queries) -> FloatTensor:
         """Return the evidence, shape: ``(k, b, n)``."""
@@ -111,7 +104,7 @@ class CommonWords:
             if queries.ids is None:
                 common = own @ self._transposed[other or one]
             else:
-                common = own @ self._candidates[other or one][queries.ids.numpy()].T.tocsr()
+                common = own @ self._fields[other or one][queries.ids.numpy()].T.tocsr()
             tables.append(torch.from_numpy(common.toarray()))
         return 5 * torch.stack(tables)
 
