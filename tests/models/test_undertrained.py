@@ -53,7 +53,7 @@ def test_told_after_training(
         model="vlkge",
         model_kwargs={
             "embedding_dim": 16,
-            "sources": {"features": {key: stores[key] for key in ("visual", "textual")}},
+            "sources": {"features": features},
         },
         optimizer="adam",
         optimizer_kwargs={"lr": lr},
