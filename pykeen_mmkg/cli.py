@@ -238,6 +238,7 @@ def train(
 @click.option("--queries", help="File of queries: head, relation, tail a row, the open one empty or '?'.")
 @click.option("--explain", is_flag=True, help="What each scorer adds to the score of an answer (late fusion).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: an answer, or of --queries a query.")
+@click.option("--html", type=click.Path(path_type=pathlib.Path), help="Also write a page, with texts and pictures.")
 def predict(
     directory: pathlib.Path,
     head: str | None,
@@ -251,19 +252,24 @@ def predict(
     queries: str | None,
     explain: bool,
     as_json: bool,
+    html: pathlib.Path | None,
 ) -> None:
     """Answer a query, or a file of them, with the model saved in DIRECTORY.
 
     Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
     """
+    from .answer_table import answers_page
     from .datasets.files import map_triples, read_triples
+    from .io import write_text
     from .predict import Predictor, read_queries
+    from .runs import open_run
 
     one = {"head": head, "relation": relation, "tail": tail}
     if queries is not None and any(one.values()):
         raise click.UsageError("Give either --queries, or two of --head, --relation and --tail.")
     asked = [one] if queries is None else read_queries(queries)
-    model, factory = open_model(directory, dataset, dataset_kwargs)
+    source = None if dataset is None else find_dataset(dataset, dataset_kwargs).training
+    model, factory = open_run(directory, source)
     others = []
     for path in known:
         rows = read_triples(pathlib.Path(path), tuple(factory.relation_to_id))
@@ -273,7 +279,8 @@ def predict(
                 f"{path}: {foreign} triples have a label that the graph lacks; they leave out nothing", err=True
             )
         others.append(triples)
-    predictor = Predictor(model, factory, others)
+    predictor = Predictor(model, factory, others, source)
+    shown = []
     for query, df in zip(asked, predictor.predict(asked, k=k, known="mark" if mark_known else "drop"), strict=True):
         if explain:
             df = predictor.explain(query, df)
@@ -281,6 +288,10 @@ def predict(
             click.echo(json.dumps({**query, "answers": df.to_dict(orient="records")}, ensure_ascii=False))
         else:
             print_frame(df, as_json)
+        if html is not None:
+            shown.append((predictor.shown(query), df))
+    if html is not None:
+        write_text(html, answers_page(shown, f"Predictions of {directory.absolute().name}"))
 
 
 @main.command()

@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Literal, get_args
 
@@ -25,6 +26,8 @@ from pykeen.typing import (
     MappedTriples,
 )
 
+from .answer_table import Answers, Item, items_table
+from .datasets import ModalityTable
 from .datasets.delimited import read_rows
 from .datasets.labels import Kind
 from .datasets.metadata import GraphMetadata
@@ -120,16 +123,23 @@ class Predictor:
     """
 
     def __init__(
-        self, model: Model, triples_factory: TriplesFactory, known: Iterable[CoreTriplesFactory | MappedTriples] = ()
+        self,
+        model: Model,
+        triples_factory: TriplesFactory,
+        known: Iterable[CoreTriplesFactory | MappedTriples] = (),
+        described_by: TriplesFactory | None = None,
     ) -> None:
         """Initialize the predictor.
 
         :param model: a trained model
         :param triples_factory: the factory that it was trained on (for the labels, and the first known triples)
         :param known: further factories, or triples of ids, that are known besides the training triples
+        :param described_by: a factory of a dataset, whose texts and pictures are shown; by default that of training. A
+            saved run has no pictures
         """
         self.model = model
         triples_factory = with_added(triples_factory, model)
+        self._described_by = triples_factory if described_by is None else with_added(described_by, model)
         training = triples_factory.mapped_triples
         others = [part.mapped_triples if isinstance(part, CoreTriplesFactory) else part for part in known]
         #: shape (n, 3), on the device of the model
@@ -147,6 +157,37 @@ class Predictor:
         self.labels = {kind: {index: label for label, index in ids.items()} for kind, ids in self.ids.items()}
         self.names = {kind: names_of(triples_factory, kind) for kind in self.ids}
         self._indices: dict[str, TargetIndex] = {}
+
+    @cached_property
+    def _tables(self) -> dict[Kind, ModalityTable]:
+        """Names, texts and pictures, which are read when answers are first shown."""
+        return {kind: items_table(self._described_by, kind, self.ids[kind]) for kind in self.ids}
+
+    def item(self, kind: Kind, label: str) -> Item:
+        """Return what is shown of an entity or a relation.
+
+        :param kind: which of both
+        :param label: its label
+        :returns: its name, description and pictures
+        """
+        table = self._tables[kind]
+        row = table.index.get(label)
+        if row is None:  # it was added since
+            return Item(self.names[kind].get(label) or label, "", ())
+        return Item(table.names[row] or label, table.descriptions[row], table.images[row])
+
+    def shown(self, query: Query) -> dict[str, Item | None]:
+        """Return what is shown of a query, by slot.
+
+        :param query: the query, see :meth:`resolve`
+        :returns: the items of head, relation and tail, None for the open one
+        """
+        target, ids = self.resolve(query)
+        found: dict[str, Item | None] = {target: None}
+        for column, index in zip(COLUMNS[target][:2], ids, strict=True):
+            kind: Kind = "relation" if SLOTS[column] == LABEL_RELATION else "entity"
+            found[SLOTS[column]] = self.item(kind, self.labels[kind][index])
+        return {slot: found[slot] for slot in SLOTS}
 
     def resolve(self, query: Query) -> tuple[str, list[int]]:
         """Return the slot that a query leaves open, and the ids of the others in the order of :data:`COLUMNS`.
@@ -210,7 +251,8 @@ class Predictor:
         :param known: what happens to answers that are known already: "drop" leaves them out, "mark" tells them by a
             column ``known``, "keep" does nothing
         :param batch_size: how many queries are scored at a time
-        :returns: a data frame for each query, with the columns ``rank``, ``label``, ``name`` and ``score``, best first.
+        :returns: a data frame for each query, with the columns ``rank``, ``label``, ``name`` and ``score``, best first,
+            which a notebook shows with pictures.
             An entity is no answer to its own query, unless a training triple of the relation relates an entity to
             itself. Its ``attrs`` tell of how many ``candidates`` these are the best, and the ``log_sum_exp`` of the
             scores of all: ``exp(score - log_sum_exp)`` is the softmax
@@ -255,7 +297,8 @@ class Predictor:
             head, tail = (own, label) if target == LABEL_TAIL else (label, own)
             table = self.model.explain(head, named, tail, target=target)  # type: ignore[operator]
             shares.append(table.loc[table["weight"] != 0, "share"].to_dict())
-        return pandas.concat([answers, pandas.DataFrame(shares, index=answers.index)], axis=1)
+        explained = pandas.concat([answers, pandas.DataFrame(shares, index=answers.index)], axis=1)
+        return Answers.of(explained, partial(self.item, "entity"))
 
     @staticmethod
     def _best(scores: FloatTensor, k: int | None) -> LongTensor:
@@ -268,9 +311,8 @@ class Predictor:
     def _frame(self, kind: Kind, ids: LongTensor, scores: FloatTensor) -> pandas.DataFrame:
         labels = [self.labels[kind][index] for index in ids.tolist()]
         names = [self.names[kind].get(label, "") for label in labels]
-        return pandas.DataFrame(
-            {"rank": range(1, len(ids) + 1), "label": labels, "name": names, "score": scores[ids].tolist()}
-        )
+        columns = {"rank": range(1, len(ids) + 1), "label": labels, "name": names, "score": scores[ids].tolist()}
+        return Answers.of(columns, partial(self.item, kind))
 
 
 def predict(

@@ -37,19 +37,20 @@ ROOMS: dict[str, str] = {
     "evaluation": "errors options _compat io indexing features datasets modalities baselines",
     "pipeline_arguments": "errors options nn",
     "runs": "errors _version _compat io features datasets modalities evaluation pipeline_arguments",
-    "predict": "errors indexing datasets modalities",
     "html_parts": "errors encoders",
+    "answer_table": "datasets html_parts",
+    "predict": "errors indexing datasets modalities answer_table",
     "audit": "errors io encoders indexing features datasets sampling baselines evaluation html_parts",
     "study": "errors options io encoders datasets evaluation pipeline_arguments",
     "demo": "errors datasets models evaluation predict",
     "vectors": "errors io features datasets modalities nn",
     "similar": "errors features encoders modalities predict vectors",
-    "serving": "errors _version datasets encoders html_parts predict runs similar vectors",
+    "serving": "errors _version answer_table datasets encoders html_parts modalities predict runs similar vectors",
     "cli_options": "datasets runs",
     "cli_data": "errors datasets",
     "cli_serving": "cli_options runs serving",
-    "cli": "cli_options cli_data cli_serving errors _version io datasets modalities evaluation runs predict similar "
-    "vectors audit study demo",
+    "cli": "cli_options cli_data cli_serving errors _version io answer_table datasets modalities evaluation runs "
+    "predict similar vectors audit study demo",
     "__main__": "cli",
 }
 

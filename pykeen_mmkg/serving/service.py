@@ -1,10 +1,8 @@
 """What a trained run answers, as plain JSON and without HTTP: predictions, what is alike, names, pictures."""
 
-import dataclasses
 import math
-import pathlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pandas
@@ -14,10 +12,11 @@ from pykeen.models import Model
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from pykeen.typing import LongTensor, MappedTriples
 
-from ..datasets import GraphMetadata, ModalityTable
+from ..answer_table import items_table
 from ..datasets.labels import Kind
 from ..errors import DataError
 from ..html_parts import thumbnail
+from ..modalities import with_added
 from ..predict import SLOTS, Predictor
 from ..runs import AlignedDataset
 from ..similar import Neighbours
@@ -58,8 +57,8 @@ class QueryService:
             splits |= {name: factory for name, factory in further.items() if factory is not None}
         self.predictor = Predictor(model, training, [splits[name] for name in splits if name != "training"])
         self.neighbours = Neighbours(model, training, encoder)
-        self.tables = {kind: _table(training if dataset is None else dataset.training, kind, self.predictor.ids[kind])
-                       for kind in self.predictor.ids}  # fmt: skip
+        source = with_added(training if dataset is None else dataset.training, model)
+        self.tables = {kind: items_table(source, kind, ids) for kind, ids in self.predictor.ids.items()}
         names = {kind: dict(zip(table.labels, table.names, strict=True)) for kind, table in self.tables.items()}
         self.names = {kind: NameIndex(ids, names[kind], kind) for kind, ids in self.predictor.ids.items()}
         self._known = {name: self._keys(factory.mapped_triples.cpu()).sort().values for name, factory in splits.items()}
@@ -238,18 +237,6 @@ class QueryService:
 
 def _kind(slot: str) -> Kind:
     return "relation" if slot == "relation" else "entity"
-
-
-def _table(factory: CoreTriplesFactory, kind: Kind, labels: Iterable[str]) -> ModalityTable:
-    """Return the rows of labels; what a folder named once and no longer has is passed over."""
-    record = GraphMetadata.of(factory)
-    gone: dict[str, Any] = {
-        name: None
-        for name in ("entities", "relations", "images")
-        if (path := getattr(record, name)) is not None and not pathlib.Path(path).exists()
-    }
-    table = dataclasses.replace(record, missing_rows="allow", **gone).table(factory, kind)
-    return table.align(tuple(labels), missing="allow")
 
 
 def _number(value: float) -> float | None:
