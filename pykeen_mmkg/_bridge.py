@@ -17,7 +17,9 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Any
 
 from class_resolver import ClassResolver
@@ -129,6 +131,33 @@ class _PyKEENFirst(MetaPathFinder):
             _retry()
 
 
+#: the module of PyKEEN that makes a command of each model
+_BUILDERS = "pykeen.models.cli.builders"
+
+
+class _CompletedCommands(MetaPathFinder):
+    """Lets the builder of PyKEEN's commands, once it is imported, take what it leaves out from our models' docstrings.
+
+    It is imported for PyKEEN's command line only, see :mod:`pykeen_mmkg.train_options`.
+    """
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
+        if fullname != _BUILDERS:
+            return None
+        sys.meta_path.remove(self)
+        spec = PathFinder.find_spec(fullname, path)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def complete(module: ModuleType) -> None:
+                execute(module)
+                wrap = import_module("pykeen_mmkg.train_options").complete_builder
+                module.build_cli_from_cls = wrap(module.build_cli_from_cls)  # type: ignore[attr-defined]
+
+            spec.loader.exec_module = complete  # type: ignore[method-assign]
+        return spec
+
+
 def install() -> None:
     """Attach our entry-point groups to the resolvers of PyKEEN, those that exist and those to come; idempotent."""
     global _installed
@@ -141,4 +170,6 @@ def install() -> None:
                 _attach(resolver, resolver.base)
         if not _initializing():
             sys.meta_path.insert(0, _PyKEENFirst())
+        if _BUILDERS not in sys.modules:
+            sys.meta_path.insert(0, _CompletedCommands())
     _retry()

@@ -47,6 +47,7 @@ ROOMS: dict[str, str] = {
     "similar": "errors features encoders modalities predict vectors",
     "serving": "errors _version answer_table datasets encoders html_parts modalities predict runs similar vectors",
     "cli_options": "datasets runs",
+    "train_options": "errors datasets",
     "cli_data": "errors datasets",
     "cli_serving": "cli_options runs serving",
     "cli": "cli_options cli_data cli_serving errors _version io answer_table datasets modalities evaluation runs "
