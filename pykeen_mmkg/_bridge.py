@@ -54,7 +54,17 @@ _BASES = {base: group for _, base, group in GROUPS.values()}
 #: modules of this package that do without PyKEEN, whose import takes seconds: the command line's help is made of these
 LIGHT = frozenset(
     f"pykeen_mmkg.{name}"
-    for name in ("__main__", "_entry", "_version", "cli", "cli_data", "cli_options", "cli_serving", "errors")
+    for name in (
+        "__main__",
+        "_entry",
+        "_version",
+        "cli",
+        "cli_data",
+        "cli_options",
+        "cli_runs",
+        "cli_serving",
+        "errors",
+    )
 )
 
 #: (resolver, entry point) pairs whose class could not be loaded while PyKEEN was half initialised

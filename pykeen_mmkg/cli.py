@@ -3,7 +3,6 @@
 PyKEEN's own commands know our names as well: ``pykeen train vlkge``, ``pykeen experiments run``, ``pykeen optimize``.
 """
 
-import json
 import pathlib
 import sys
 from typing import Any
@@ -13,6 +12,7 @@ import click
 from ._version import VERSION
 from .cli_data import fetch_images, import_graph
 from .cli_options import dataset_options, find_dataset, json_object, open_model, print_frame, run_options
+from .cli_runs import predict
 from .cli_serving import serve
 from .errors import MultimodalError
 
@@ -41,6 +41,7 @@ def main() -> None:
 
 main.add_command(import_graph)
 main.add_command(fetch_images)
+main.add_command(predict)
 main.add_command(serve)
 
 
@@ -225,73 +226,6 @@ def train(
     for metric in ("mrr", "hits@1", "hits@3", "hits@10"):
         click.echo(f"  {metric:8s} {result.metric_results.get_metric(metric):.4f}")
     click.echo(f"saved to {output}; try: pykeen-mmkg predict {output} --head ... --relation ...")
-
-
-@main.command()
-@run_options
-@click.option("--head", help="Label or name of the head; leave open the slot to predict.")
-@click.option("--relation", help="Label or name of the relation.")
-@click.option("--tail", help="Label or name of the tail.")
-@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="How many answers.")
-@click.option("--known", multiple=True, help="File of further true triples to leave out; repeatable.")
-@click.option("--mark-known", is_flag=True, help="Show what is known already, and mark it, rather than leave it out.")
-@click.option("--queries", help="File of queries: head, relation, tail a row, the open one empty or '?'.")
-@click.option("--explain", is_flag=True, help="What each scorer adds to the score of an answer (late fusion).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: an answer, or of --queries a query.")
-@click.option("--html", type=click.Path(path_type=pathlib.Path), help="Also write a page, with texts and pictures.")
-def predict(
-    directory: pathlib.Path,
-    head: str | None,
-    relation: str | None,
-    tail: str | None,
-    k: int,
-    dataset: str | None,
-    dataset_kwargs: dict[str, Any],
-    known: tuple[str, ...],
-    mark_known: bool,
-    queries: str | None,
-    explain: bool,
-    as_json: bool,
-    html: pathlib.Path | None,
-) -> None:
-    """Answer a query, or a file of them, with the model saved in DIRECTORY.
-
-    Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
-    """
-    from .answer_table import answers_page
-    from .datasets.files import map_triples, read_triples
-    from .io import write_text
-    from .predict import Predictor, read_queries
-    from .runs import open_run
-
-    one = {"head": head, "relation": relation, "tail": tail}
-    if queries is not None and any(one.values()):
-        raise click.UsageError("Give either --queries, or two of --head, --relation and --tail.")
-    asked = [one] if queries is None else read_queries(queries)
-    source = None if dataset is None else find_dataset(dataset, dataset_kwargs).training
-    model, factory = open_run(directory, source)
-    others = []
-    for path in known:
-        rows = read_triples(pathlib.Path(path), tuple(factory.relation_to_id))
-        triples, foreign = map_triples(rows, factory.entity_to_id, factory.relation_to_id)
-        if foreign:
-            click.secho(
-                f"{path}: {foreign} triples have a label that the graph lacks; they leave out nothing", err=True
-            )
-        others.append(triples)
-    predictor = Predictor(model, factory, others, source)
-    shown = []
-    for query, df in zip(asked, predictor.predict(asked, k=k, known="mark" if mark_known else "drop"), strict=True):
-        if explain:
-            df = predictor.explain(query, df)
-        if queries is not None:
-            click.echo(json.dumps({**query, "answers": df.to_dict(orient="records")}, ensure_ascii=False))
-        else:
-            print_frame(df, as_json)
-        if html is not None:
-            shown.append((predictor.shown(query), df))
-    if html is not None:
-        write_text(html, answers_page(shown, f"Predictions of {directory.absolute().name}"))
 
 
 @main.command()

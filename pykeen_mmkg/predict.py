@@ -4,6 +4,7 @@ As :func:`pykeen.predict.predict_target`, but for batches, and with the names of
 and answers; what is known already is left out or marked.
 """
 
+import copy
 import dataclasses
 import difflib
 import pathlib
@@ -31,7 +32,7 @@ from .datasets import ModalityTable
 from .datasets.delimited import read_rows
 from .datasets.labels import Kind
 from .datasets.metadata import GraphMetadata
-from .errors import DataError
+from .errors import DataError, MultimodalError
 from .indexing import TargetIndex, irreflexive_relations
 from .modalities import with_added
 
@@ -89,7 +90,8 @@ Known = Literal["drop", "mark", "keep"]
 COLUMNS: dict[str, tuple[int, int, int]] = {LABEL_HEAD: (2, 1, 0), LABEL_RELATION: (0, 2, 1), LABEL_TAIL: (0, 1, 2)}
 SLOTS = (LABEL_HEAD, LABEL_RELATION, LABEL_TAIL)
 
-Query = Mapping[str, str | None]
+#: by slot: a label or a name, None for what is asked, or what is known of an entity that the graph does not have
+Query = Mapping[str, str | Mapping[str, Any] | None]
 
 
 def read_queries(path: str | pathlib.Path) -> list[Query]:
@@ -128,6 +130,7 @@ class Predictor:
         triples_factory: TriplesFactory,
         known: Iterable[CoreTriplesFactory | MappedTriples] = (),
         described_by: TriplesFactory | None = None,
+        encoder: Any = None,
     ) -> None:
         """Initialize the predictor.
 
@@ -136,8 +139,10 @@ class Predictor:
         :param known: further factories, or triples of ids, that are known besides the training triples
         :param described_by: a factory of a dataset, whose texts and pictures are shown; by default that of training. A
             saved run has no pictures
+        :param encoder: for entities that the graph does not have, the encoder of the features of those that it has; by
+            default the one that the model was made with
         """
-        self.model = model
+        self.model, self.encoder = model, encoder
         triples_factory = with_added(triples_factory, model)
         self._described_by = triples_factory if described_by is None else with_added(described_by, model)
         training = triples_factory.mapped_triples
@@ -157,6 +162,29 @@ class Predictor:
         self.labels = {kind: {index: label for label, index in ids.items()} for kind, ids in self.ids.items()}
         self.names = {kind: names_of(triples_factory, kind) for kind in self.ids}
         self._indices: dict[str, TargetIndex] = {}
+        #: the number of entities that can be answers
+        self._candidates = len(self.ids["entity"])
+
+    def _opened(self, query: Query) -> tuple["Predictor", Query]:
+        """Return a predictor that knows the entities which a query only describes, and the query with their labels."""
+        outside = {f"the {slot} of the query": value for slot, value in query.items() if isinstance(value, Mapping)}
+        if not outside:
+            return self, query
+        while outside.keys() & self.ids["entity"].keys():
+            outside = {f"{label}'": value for label, value in outside.items()}
+        labels = iter(outside)
+        query = {slot: next(labels) if isinstance(value, Mapping) else value for slot, value in query.items()}
+        if not hasattr(self.model, "with_entities"):
+            raise MultimodalError(
+                f"{type(self.model).__name__} cannot score an entity that is not in the graph: it reads no text and no "
+                "image of entities."
+            )
+        other = copy.copy(self)
+        other.model = self.model.with_entities(outside, encoder=self.encoder)  # type: ignore[operator]
+        ids = {label: len(self.ids["entity"]) + i for i, label in enumerate(outside)}
+        other.ids = {**self.ids, "entity": {**self.ids["entity"], **ids}}
+        other.labels = {kind: {index: label for label, index in own.items()} for kind, own in other.ids.items()}
+        return other, query
 
     @cached_property
     def _tables(self) -> dict[Kind, ModalityTable]:
@@ -182,12 +210,19 @@ class Predictor:
         :param query: the query, see :meth:`resolve`
         :returns: the items of head, relation and tail, None for the open one
         """
-        target, ids = self.resolve(query)
-        found: dict[str, Item | None] = {target: None}
-        for column, index in zip(COLUMNS[target][:2], ids, strict=True):
-            kind: Kind = "relation" if SLOTS[column] == LABEL_RELATION else "entity"
-            found[SLOTS[column]] = self.item(kind, self.labels[kind][index])
-        return {slot: found[slot] for slot in SLOTS}
+        found: dict[str, Item | None] = {}
+        for slot in SLOTS:
+            kind: Kind = "relation" if slot == LABEL_RELATION else "entity"
+            value = query.get(slot)
+            if isinstance(value, Mapping):
+                text, images = value.get("text") or "", value.get("images") or ()
+                images = (images,) if isinstance(images, str | pathlib.PurePath) else images
+                found[slot] = Item(value.get("name") or "?", text, tuple(map(pathlib.Path, images)))
+            else:
+                found[slot] = None
+                if value is not None:
+                    found[slot] = self.item(kind, resolve(value, self.ids[kind], self.names[kind], kind))
+        return found
 
     def resolve(self, query: Query) -> tuple[str, list[int]]:
         """Return the slot that a query leaves open, and the ids of the others in the order of :data:`COLUMNS`.
@@ -239,6 +274,8 @@ class Predictor:
             own = torch.where(inside, self.irreflexive[torch.where(inside, second, 0)], self.irreflexive.all())
             row = own.nonzero()[:, 0]
             scores[row, first[row]] = -torch.inf
+            # who is only asked about is no answer
+            scores, known = scores[:, : self._candidates], known[:, : self._candidates]
         return scores, known
 
     def predict(
@@ -246,7 +283,9 @@ class Predictor:
     ) -> Iterator[pandas.DataFrame]:
         """Answer queries, in their order.
 
-        :param queries: the queries, see :meth:`resolve`
+        :param queries: the queries, see :meth:`resolve`. For an entity that the graph does not have, what is known of
+            it stands in place of its label, such as ``{"text": "...", "images": ["okapi.jpg"]}``; see
+            :meth:`~pykeen_mmkg.models.new_entities.NewEntity.parse`. Each such query is scored on its own
         :param k: how many answers each, or None for all
         :param known: what happens to answers that are known already: "drop" leaves them out, "mark" tells them by a
             column ``known``, "keep" does nothing
@@ -263,12 +302,16 @@ class Predictor:
         if batch_size < 1 or (k is not None and k < 1):
             raise DataError(f"k={k} and batch_size={batch_size} must be at least 1.")
         rest = iter(queries)
-        while batch := [self.resolve(query) for query in islice(rest, batch_size)]:
+        while asked := list(islice(rest, batch_size)):
+            opened = [self._opened(query) for query in asked]
+            batch = [predictor.resolve(query) for predictor, query in opened]
             answers: dict[int, pandas.DataFrame] = {}
-            for target in dict.fromkeys(target for target, _ in batch):
-                places = [i for i, (other, _) in enumerate(batch) if other == target]
+            groups: dict[tuple[int, str], list[int]] = {}
+            for i, ((predictor, _), (target, _)) in enumerate(zip(opened, batch, strict=True)):
+                groups.setdefault((id(predictor), target), []).append(i)
+            for (_, target), places in groups.items():
                 given = torch.tensor([batch[i][1] for i in places], device=self.model.device)
-                scores, is_known = self._scores(target, given)
+                scores, is_known = opened[places[0]][0]._scores(target, given)
                 if known == "drop":
                     scores = scores.masked_fill(is_known, -torch.inf)
                 for i, row, flags in zip(places, scores.cpu(), is_known.cpu(), strict=True):
@@ -288,14 +331,15 @@ class Predictor:
         :returns: the answers, with further columns; those of scorers whose weight is zero are left out
         :raises DataError: if the model does not join scorers, or relations are asked for
         """
-        target, (entity, relation) = self.resolve(query)
+        predictor, query = self._opened(query)
+        target, (entity, relation) = predictor.resolve(query)
         if not hasattr(self.model, "explain") or target == LABEL_RELATION:
             raise DataError("Only late fusion (model='latefusion') can explain its answers, and of entities only.")
-        own, named = self.labels["entity"][entity], self.labels["relation"][relation]
+        own, named = predictor.labels["entity"][entity], self.labels["relation"][relation]
         shares = []
         for label in answers["label"]:
             head, tail = (own, label) if target == LABEL_TAIL else (label, own)
-            table = self.model.explain(head, named, tail, target=target)  # type: ignore[operator]
+            table = predictor.model.explain(head, named, tail, target=target)  # type: ignore[operator]
             shares.append(table.loc[table["weight"] != 0, "share"].to_dict())
         explained = pandas.concat([answers, pandas.DataFrame(shares, index=answers.index)], axis=1)
         return Answers.of(explained, partial(self.item, "entity"))

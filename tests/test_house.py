@@ -49,9 +49,10 @@ ROOMS: dict[str, str] = {
     "cli_options": "datasets runs",
     "train_options": "errors datasets",
     "cli_data": "errors datasets",
+    "cli_runs": "cli_options io answer_table datasets predict runs",
     "cli_serving": "cli_options runs serving",
-    "cli": "cli_options cli_data cli_serving errors _version io answer_table datasets modalities evaluation runs "
-    "predict similar vectors audit study demo",
+    "cli": "cli_options cli_data cli_runs cli_serving errors _version io datasets modalities evaluation runs predict "
+    "similar vectors audit study demo",
     "__main__": "cli",
 }
 

@@ -1,5 +1,6 @@
 """Entities that come after training: encoded as the others were, appended, and scored at once. Nothing is trained."""
 
+import copy
 import dataclasses
 import functools
 import json
@@ -12,6 +13,7 @@ import torch
 from pykeen.models.base import Model
 from pykeen.models.nbase import ERModel
 from pykeen.typing import FloatTensor
+from torch import nn
 
 from ..datasets.files import check_label
 from ..datasets.metadata import FEATURE_KEYS
@@ -131,6 +133,40 @@ class NewEntitiesMixin:
         assert isinstance(self, Model)
         return _add(self, entities, encoder, encoder_kwargs)
 
+    def with_entities(
+        self,
+        entities: Mapping[str, Mapping[str, Any] | str],
+        encoder: Any = None,
+        encoder_kwargs: Mapping[str, Any] | None = None,
+    ) -> Model:
+        """Return a model that has further entities, and shares all else with this one, which stays as it is.
+
+        See :meth:`add_entities` for the arguments and errors.
+
+        :returns: a model to ask, not to train: training would change the weights of both
+        """
+        assert isinstance(self, Model)
+        twin = _twin(self, {})
+        assert isinstance(twin, Model)
+        _add(twin, entities, encoder, encoder_kwargs)
+        return twin
+
+
+def _twin(module: nn.Module, known: dict[int, nn.Module]) -> nn.Module:
+    """Copy a module and its parts, but no tensor: to add entities replaces tensors, and changes none."""
+    if id(module) in known:
+        return known[id(module)]
+    twin = known[id(module)] = copy.copy(module)
+    twin._parameters, twin._buffers = dict(module._parameters), dict(module._buffers)
+    twin._modules = {name: None if part is None else _twin(part, known) for name, part in module._modules.items()}
+    if isinstance(own := getattr(module, "sources", None), ModalitySources):
+        twin.sources = copy.copy(own)  # type: ignore[assignment]
+    if scorers := _scorers(module):
+        twin._scorers = [copy.copy(scorer) for scorer in scorers]  # type: ignore[assignment]
+        for scorer in twin._scorers:  # type: ignore[union-attr]
+            scorer.model = known[id(scorer.model)]
+    return twin
+
 
 def _add(
     model: Model, entities: Mapping[str, Any], encoder: Any, encoder_kwargs: Mapping[str, Any] | None
@@ -240,7 +276,7 @@ def _extended(
     )
 
 
-def _scorers(model: Model) -> Sequence[Any]:
+def _scorers(model: nn.Module) -> Sequence[Any]:
     """Return the scorers of late fusion."""
     return getattr(model, "_scorers", ())
 

@@ -316,6 +316,38 @@ def test_answers_vectors_and_neighbours(fused: LateFusion, result: PipelineResul
     assert len(similar(fused, result.training, entity="thing 22", modality="textual", k=30)) == 21
 
 
+def test_outside_queries(fused: LateFusion, result: PipelineResult, stores) -> None:
+    """A query about an entity outside of the graph is answered as if it were added, and the model stays as it is."""
+    before, state = scores(fused, 22), {key: value.clone() for key, value in fused.state_dict().items()}
+    entities = described(stores)
+    predictor = Predictor(fused, result.training)
+    queries = [
+        {"head": entities["e22"], "relation": "r1"},
+        {"head": "e3", "relation": "r1"},
+        {"relation": "r0", "tail": entities["e23"]},
+        {"head": entities["e22"], "tail": "e3"},
+    ]
+    answers = list(predictor.predict(queries, k=None))
+    shares = predictor.explain(queries[0], answers[0].head(3))
+    assert scores(fused, 22).equal(before) and fused.num_entities == 22
+    assert all(value.equal(state[key]) for key, value in fused.state_dict().items())
+    named = [
+        ({"e22": entities["e22"]}, {"head": "e22", "relation": "r1"}),
+        ({}, {"head": "e3", "relation": "r1"}),
+        ({"e23": entities["e23"]}, {"relation": "r0", "tail": "e23"}),
+        ({"e22": entities["e22"]}, {"head": "e22", "tail": "e3"}),
+    ]
+    for own, (new, query) in zip(answers, named, strict=True):
+        model = pickle.loads(pickle.dumps(fused))
+        model.add_entities(new)
+        other = predict(model, result.training, **query, k=None)
+        other = other[~other["label"].isin(NEW)]
+        assert own["label"].tolist() == other["label"].tolist()
+        assert own["score"].tolist() == pytest.approx(other["score"].tolist(), abs=1e-5)
+    assert len(answers[0]) == 22 and shares.columns.tolist()[4:]
+    assert shares.iloc[:, 4:].sum(axis=1).tolist() == pytest.approx(shares["score"].tolist(), abs=1e-4)
+
+
 def test_encoded_as_the_others(dual_encoder, folder, tmp_path: pathlib.Path) -> None:
     """Text and images are encoded with the model's encoder, and with no other one."""
     picture = tmp_path / "okapi.png"
