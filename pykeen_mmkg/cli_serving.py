@@ -1,4 +1,4 @@
-"""Commands about a saved run as a whole: ``pykeen-mmkg serve``."""
+"""Commands about a saved run as a whole: ``pykeen-mmkg serve | report``."""
 
 import pathlib
 from typing import Any
@@ -7,7 +7,7 @@ import click
 
 from .cli_options import find_dataset, json_object
 
-__all__ = ["serve"]
+__all__ = ["report", "serve"]
 
 
 @click.command()
@@ -65,3 +65,36 @@ def serve(
     application = make_application(service, limits)
     click.echo(f"serving {directory} at http://{host}:{port}/ (how to ask: /docs); Ctrl-C ends it")
     uvicorn.run(application, host=host, port=port, log_level="warning", server_header=False)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=pathlib.Path))
+@click.option("--dataset", help="The dataset, for figures by stratum, and the best and worst answers with pictures.")
+@click.option("--dataset-kwargs", callback=json_object, help="Keyword arguments of the dataset, as a JSON object.")
+@click.option("--protocol", default="standard", show_default=True, help="The name of a protocol.")
+@click.option("--split", default="testing", show_default=True, help="testing, validation, or a further split.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=pathlib.Path),
+    default="report.html",
+    show_default=True,
+    help="The file of the page.",
+)
+def report(
+    directory: pathlib.Path,
+    dataset: str | None,
+    dataset_kwargs: dict[str, Any],
+    protocol: str,
+    split: str,
+    output: pathlib.Path,
+) -> None:
+    """Write a page about the run saved in DIRECTORY: figures beside baselines, curves, strata, best and worst answers.
+
+    Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
+    """
+    from .io import write_text
+    from .run_report import run_report
+
+    data = None if dataset is None else find_dataset(dataset, dataset_kwargs)
+    write_text(output, run_report(directory, data, protocol, split))
+    click.echo(f"written to {output}")

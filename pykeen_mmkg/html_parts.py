@@ -2,14 +2,15 @@
 
 import base64
 import io
+import math
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from .encoders.images import load_image
 from .errors import ImageError
 
-__all__ = ["STYLE", "THUMBNAIL", "html_figure", "html_page", "html_picture", "html_table", "thumbnail"]
+__all__ = ["STYLE", "THUMBNAIL", "html_curve", "html_figure", "html_page", "html_picture", "html_table", "thumbnail"]
 
 #: pixels on a side
 THUMBNAIL = 128
@@ -80,6 +81,46 @@ def html_table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
             cells.append(f'<td class="number">{text}</td>' if number else f"<td>{escape(text)}</td>")
         lines.append("<tr>" + "".join(cells) + "</tr>")
     return "\n".join([*lines, "</table>"])
+
+
+def html_curve(points: Sequence[tuple[float, float]], across: str, up: str, size: tuple[int, int] = (480, 160)) -> str:
+    """Return a curve as a drawing (SVG), with the least and the greatest of both axes.
+
+    :param points: pairs of numbers, from left to right; those that are not finite are left out
+    :param across: what the first numbers are
+    :param up: what the second numbers are
+    :param size: width and height, in pixels
+    """
+    points = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    if not points:
+        return "<p>No number of the curve is finite.</p>"
+    width, height = size
+    (left, right), (low, high) = ((min(axis), max(axis)) for axis in zip(*points, strict=True))
+    path = " ".join(
+        f"{60 + (width - 70) * (x - left) / ((right - left) or 1):.1f},"
+        f"{10 + (height - 40) * (high - y) / ((high - low) or 1):.1f}"
+        for x, y in points
+    )
+    texts = [
+        (55, 15, "end", f"{high:.4g}"),
+        (55, height - 28, "end", f"{low:.4g}"),
+        (60, height - 8, "start", f"{left:g}"),
+        (width - 10, height - 8, "end", f"{right:g}"),
+        ((width + 50) / 2, height - 8, "middle", across),
+    ]
+    labels = "".join(
+        f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>' for x, y, anchor, text in texts
+    )
+    dots = "".join(
+        f'<circle cx="{x}" cy="{y}" r="2"/>'
+        for x, y in (point.split(",") for point in path.split() if len(points) < 60)
+    )
+    return (
+        f'<figure><svg width="{width}" height="{height}" role="img" aria-label="{escape(up)} by {escape(across)}" '
+        f'font-size="11"><path d="M60 10V{height - 30}H{width - 10}" fill="none" stroke="#999"/>{labels}'
+        f'<polyline points="{path}" fill="none" stroke="#2255aa" stroke-width="1.5"/>{dots}</svg>'
+        f"<figcaption>{escape(up)}</figcaption></figure>"
+    )
 
 
 def html_page(title: str, parts: Iterable[str], style: str = STYLE) -> str:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pykeen_mmkg.errors import ImageError
-from pykeen_mmkg.html_parts import html_figure, html_page, html_picture, html_table, thumbnail
+from pykeen_mmkg.html_parts import html_curve, html_figure, html_page, html_picture, html_table, thumbnail
 
 EVIL = "<script>alert('1')</script>"
 
@@ -34,3 +34,14 @@ def test_everything_is_escaped(tmp_path) -> None:
     page = html_page(EVIL, [html_figure(tmp_path / "none.png", EVIL), html_table([EVIL], [[EVIL], [1.0 / 3], [True]])])
     assert "<script" not in page and page.count("&lt;script&gt;") == 5
     assert '<td class="number">0.3333</td>' in page and "<td>True</td>" in page
+
+
+def test_curve() -> None:
+    """From left to right, greater numbers higher; what is not finite is left out, and one point is a curve."""
+    drawing = html_curve([(1, 5.0), (2, float("nan")), (3, 1.0), (4, 3.0)], EVIL, "loss")
+    (points,) = re.findall(r'points="([^"]*)"', drawing)
+    xs, ys = zip(*(map(float, point.split(",")) for point in points.split()), strict=True)
+    assert len(xs) == 3 and list(xs) == sorted(xs) and ys[0] < ys[2] < ys[1]
+    assert "<script" not in drawing
+    assert html_curve([(1, 2.0)], "x", "y").count("<circle") == 1
+    assert "finite" in html_curve([(1, float("inf"))], "x", "y")

@@ -30,6 +30,7 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from pykeen.models import Model, model_resolver
 from pykeen.pipeline import PipelineResult
+from pykeen.stoppers import EarlyStopper
 from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -113,6 +114,11 @@ def _described(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
+def _stopper_summary(result: PipelineResult) -> Mapping[str, Any] | None:
+    """Return what an early stopper has seen: metric, frequency, results, best epoch."""
+    return result.stopper.get_summary_dict() if isinstance(result.stopper, EarlyStopper) else None
+
+
 class Run(
     ModelHubMixin,
     library_name="pykeen-mmkg",
@@ -177,6 +183,7 @@ class Run(
                 "metrics": _described(metrics.to_flat_dict()),
                 "protocol": getattr(metrics, "protocol", "") or type(metrics).__name__,
                 "losses": list(result.losses),
+                "stopper": _described(_stopper_summary(result)),
                 "seconds": {"training": result.train_seconds, "evaluation": result.evaluate_seconds},
                 "license": license,
                 **extra,
