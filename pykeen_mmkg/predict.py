@@ -165,8 +165,13 @@ class Predictor:
         #: the number of entities that can be answers
         self._candidates = len(self.ids["entity"])
 
-    def _opened(self, query: Query) -> tuple["Predictor", Query]:
-        """Return a predictor that knows the entities which a query only describes, and the query with their labels."""
+    def opened(self, query: Query) -> tuple["Predictor", Query]:
+        """Return a predictor that knows the entities which a query only describes, and the query with their labels.
+
+        :param query: the query, see :meth:`predict`
+        :returns: the predictor, which has a model of its own, and the query for it; this one where nothing is described
+        :raises MultimodalError: if the model cannot score entities that are not in the graph
+        """
         outside = {f"the {slot} of the query": value for slot, value in query.items() if isinstance(value, Mapping)}
         if not outside:
             return self, query
@@ -303,7 +308,7 @@ class Predictor:
             raise DataError(f"k={k} and batch_size={batch_size} must be at least 1.")
         rest = iter(queries)
         while asked := list(islice(rest, batch_size)):
-            opened = [self._opened(query) for query in asked]
+            opened = [self.opened(query) for query in asked]
             batch = [predictor.resolve(query) for predictor, query in opened]
             answers: dict[int, pandas.DataFrame] = {}
             groups: dict[tuple[int, str], list[int]] = {}
@@ -331,7 +336,7 @@ class Predictor:
         :returns: the answers, with further columns; those of scorers whose weight is zero are left out
         :raises DataError: if the model does not join scorers, or relations are asked for
         """
-        predictor, query = self._opened(query)
+        predictor, query = self.opened(query)
         target, (entity, relation) = predictor.resolve(query)
         if not hasattr(self.model, "explain") or target == LABEL_RELATION:
             raise DataError("Only late fusion (model='latefusion') can explain its answers, and of entities only.")

@@ -80,7 +80,7 @@ class Neighbours:
             query = store.vectors[own]
         else:
             store, vectors = self._vectors(modality or (TEXTUAL if text is not None else VISUAL))
-            query = self._encode(store, text, image)
+            query = self._encode(store, TEXTUAL if text is not None else VISUAL, text if text is not None else image)
         cosines = vectors @ functional.normalize(query.float(), dim=-1)
         able = store.mask.clone()
         if own >= 0:
@@ -97,15 +97,26 @@ class Neighbours:
             }
         )
 
-    def _encode(self, store: FeatureStore, text: str | None, image: Any) -> FloatTensor:
+    def vector(self, modality: str, value: Any) -> FloatTensor:
+        """Return the vector of a text or a picture, as the frozen features of the entities are.
+
+        :param modality: ``textual`` or ``visual``
+        :param value: a text, or a picture, decoded or as a file
+        :returns: the vector
+        :raises DataError: if the model reads no such features, or there is no encoder
+        :raises FeatureError: if the features were made by another encoder
+        """
+        return self._encode(self._vectors(modality)[0], modality, value)
+
+    def _encode(self, store: FeatureStore, modality: str, value: Any) -> FloatTensor:
         """Encode a query with the encoder of the features that it is compared with."""
         if self.encoder is None:
             raise DataError("Give the encoder that made the entities' features, to encode the query with.")
         store.require_encoder(self.encoder.fingerprint)
         with torch.inference_mode():
-            if text is not None:
-                return self.encoder.encode_texts([text])[0].cpu()
-            picture = image if isinstance(image, Image.Image) else load_image(image)
+            if modality == TEXTUAL:
+                return self.encoder.encode_texts([value])[0].cpu()
+            picture = value if isinstance(value, Image.Image) else load_image(value)
             return self.encoder.encode_images([picture])[0].cpu()
 
 

@@ -3,6 +3,7 @@
 =================================== ==================================================================================
 ``GET /``                           the page to explore the graph with
 ``GET /predict``                    the answers to a query of head, relation and tail, of which one is missing
+``POST /predict``                   the same for an entity that the graph does not have, by a text or a picture
 ``GET /similar``                    the entities like an entity or a text
 ``POST /similar``                   the entities like a text or a picture that is uploaded
 ``GET /complete``                   entities or relations whose name begins so
@@ -24,11 +25,11 @@ from typing import Annotated, Any, Literal
 
 from .._version import VERSION
 from ..encoders.images import decode_image
-from ..errors import MultimodalError
+from ..errors import DataError, MultimodalError
 from .answers import AnswerCache, BusyError
 from .explore import explore_page, reference_page
 from .limits import Limits, LimitsMiddleware, error_body
-from .service import QueryService
+from .service import NewItem, QueryService
 
 __all__ = ["make_application", "require_serving"]
 
@@ -50,6 +51,10 @@ def require_serving() -> None:
 def render(content: Any) -> bytes:
     """Return JSON in ASCII, which any text becomes."""
     return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _digest(data: bytes | None) -> bytes | None:
+    return None if data is None else hashlib.sha256(data).digest()
 
 
 def make_application(service: QueryService, limits: Limits | None = None) -> Any:
@@ -159,6 +164,13 @@ def _add_questions(app: Any, service: QueryService, limits: Limits) -> None:
         known: Literal["drop", "mark"] = Field("mark", description="Leave out what is known, or mark it by its split.")
         explain: bool = Field(False, description="What each part of the model adds to a score, if it can say so.")
 
+    class NewPrediction(Prediction):
+        new: Literal["head", "tail"] = Field(
+            "head", description="Where the entity stands that the graph does not have."
+        )
+        text: a_text = Field(None, description="Its text.")
+        image: fastapi.UploadFile | None = Field(None, description="Its picture.")
+
     class Resemblance(Strict):
         entity: a_name = Field(None, description="An entity, by label or name.")
         text: a_text = Field(None, description="A text, in place of an entity.")
@@ -184,6 +196,20 @@ def _add_questions(app: Any, service: QueryService, limits: Limits) -> None:
         key = ("predict", *query.values(), asked.k, asked.known, asked.explain)
         return await answered(key, lambda: service.predict(query, asked.k, asked.known, asked.explain))
 
+    @app.post("/predict", summary="Answer a query about an entity that the graph does not have, by a text or a picture")
+    async def predict_new(asked: Annotated[NewPrediction, fastapi.Form()]) -> fastapi.Response:
+        query: dict[str, Any] = {"head": asked.head, "relation": asked.relation, "tail": asked.tail}
+        data = None if asked.image is None else await asked.image.read()
+
+        def compute() -> Any:
+            if query[asked.new] is not None:
+                raise DataError(f"The {asked.new} is the new entity and a given one: leave out {asked.new}.")
+            new = NewItem(asked.text, None if data is None else decode_image(data, "the upload", limits.max_pixels))
+            return service.predict({**query, asked.new: new}, asked.k, asked.known, asked.explain)
+
+        options = (asked.new, asked.text, asked.k, asked.known, asked.explain)
+        return await answered(("new", _digest(data), *query.values(), *options), compute)
+
     @app.get("/similar", summary="Entities like an entity or a text")
     async def similar(asked: Annotated[Resemblance, fastapi.Query()]) -> fastapi.Response:
         given = asked.model_dump()
@@ -197,8 +223,7 @@ def _add_questions(app: Any, service: QueryService, limits: Limits) -> None:
             image = None if data is None else decode_image(data, "the upload", limits.max_pixels)
             return service.similar(text=asked.text, image=image, modality=asked.modality, k=asked.k)
 
-        digest = None if data is None else hashlib.sha256(data).digest()
-        return await answered(("upload", digest, asked.text, asked.modality, asked.k), compute)
+        return await answered(("upload", _digest(data), asked.text, asked.modality, asked.k), compute)
 
     @app.get("/complete", summary="Entities or relations whose name begins so")
     async def complete(asked: Annotated[Completion, fastapi.Query()]) -> fastapi.Response:

@@ -3,7 +3,7 @@
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas
 import torch
@@ -16,14 +16,14 @@ from ..answer_table import items_table
 from ..datasets.labels import Kind
 from ..errors import DataError
 from ..html_parts import thumbnail
-from ..modalities import with_added
+from ..modalities import TEXTUAL, VISUAL, with_added
 from ..predict import SLOTS, Predictor
 from ..runs import AlignedDataset
 from ..similar import Neighbours
 from ..vectors import modalities_of
 from .completion import NameIndex
 
-__all__ = ["QueryService"]
+__all__ = ["NewItem", "QueryService"]
 
 #: what an answer says of how sure it is
 SOFTMAX = "softmax of the scores over {} candidates, not calibrated"
@@ -31,6 +31,13 @@ CALIBRATED = "calibrated on validation triples"
 
 #: how many example queries an overview has
 EXAMPLES = 6
+
+
+class NewItem(NamedTuple):
+    """What is known of an entity that the graph does not have."""
+
+    text: str | None = None
+    image: Image.Image | None = None
 
 
 class QueryService:
@@ -136,58 +143,71 @@ class QueryService:
 
     def predict(
         self,
-        query: Mapping[str, str | None],
+        query: Mapping[str, str | NewItem | None],
         k: int = 10,
         known: Literal["drop", "mark"] = "mark",
         explain: bool = False,
     ) -> dict[str, Any]:
         """Answer a query with one open slot.
 
-        :param query: head, relation and tail by label or name; the open one is None or missing
+        :param query: head, relation and tail by label or name, or what is known of an entity that the graph does not
+            have; the open one is None or missing
         :param k: how many answers
         :param known: whether answers that are known are left out or marked by the split that has them
         :param explain: whether to say what each part of the model adds to a score, if it can
         :returns: the query, the answers, best first, and what their probabilities are
         :raises DataError: if not exactly one slot is open, or a name is unknown or ambiguous
         """
-        given: dict[str, int | None] = {}
-        if sum(query.get(slot) is None for slot in SLOTS) != 1:
-            named = [slot for slot in SLOTS if query.get(slot) is not None]
-            raise DataError(f"Leave exactly one of head, relation and tail out; given are {named}.")
-        for slot in SLOTS:
-            value, kind = query.get(slot), _kind(slot)
-            given[slot] = None if value is None else self.names[kind].resolve(value)
-        labels = {slot: None if i is None else self.names[_kind(slot)].labels[i] for slot, i in given.items()}
+        given: dict[str, str | NewItem] = {slot: value for slot in SLOTS if (value := query.get(slot)) is not None}
+        if len(given) != 2:
+            raise DataError(f"Leave exactly one of head, relation and tail out; given are {list(given)}.")
+        ids = {slot: self.names[_kind(slot)].resolve(value) for slot, value in given.items() if isinstance(value, str)}
+        asked: dict[str, Any] = {slot: self.names[_kind(slot)].labels[index] for slot, index in ids.items()}
         with self._lock:
-            frame = next(self.predictor.predict([labels], k=k, known=known))
-            shares = self._shares(labels, frame) if explain else None
-        (target,) = (slot for slot, index in given.items() if index is None)
+            asked |= {slot: self._described(value) for slot, value in given.items() if isinstance(value, NewItem)}
+            # once for the answers and what explains them: the graph is read anew with what is described
+            predictor, labelled = self.predictor.opened(asked)
+            frame = next(predictor.predict([labelled], k=k, known=known))
+            shares = _shares(predictor, labelled, frame) if explain else None
+        target = next(slot for slot in SLOTS if slot not in given)
         probabilities, meaning = _probabilities(frame)
         answers = []
         for place, (label, score) in enumerate(zip(frame["label"], frame["score"], strict=True)):
             item = self.item(_kind(target), self.predictor.ids[_kind(target)][label])
-            triple = [item["id"] if slot == target else int(given[slot]) for slot in SLOTS]  # type: ignore[arg-type]
+            triple = [item["id"] if slot == target else ids.get(slot, -1) for slot in SLOTS]
             answer = {"rank": place + 1, **item, "score": _number(score), "probability": probabilities[place]}
-            answer["known"] = self._split(triple) if known == "mark" else None
+            answer["known"] = self._split(triple) if known == "mark" and min(triple) >= 0 else None
             if shares is not None:
                 answer["shares"] = {
                     name: _number(value) for name, value in shares[place].items() if pandas.notna(value)
                 }
             answers.append(answer)
         return {
-            "query": {slot: None if i is None else self.item(_kind(slot), i) for slot, i in given.items()},
+            "query": {slot: self._shown(slot, given, ids) for slot in SLOTS},
             "target": target,
             "probability": meaning,
             "answers": answers,
         }
 
-    def _shares(self, query: Mapping[str, str | None], frame: pandas.DataFrame) -> list[dict[str, float]] | None:
-        """Return what each part adds to the score of each answer, or None where the model cannot tell."""
-        try:
-            explained = self.predictor.explain(query, frame)
-        except DataError:
+    def _shown(self, slot: str, given: Mapping[str, str | NewItem], ids: Mapping[str, int]) -> dict[str, Any] | None:
+        """Describe what a query gives, or None for what it asks."""
+        if slot in ids:
+            return self.item(_kind(slot), ids[slot])
+        value = given.get(slot)
+        if not isinstance(value, NewItem):
             return None
-        return explained.drop(columns=frame.columns).to_dict(orient="records")  # type: ignore[return-value]
+        return {"id": None, "label": "", "name": "not in the graph", "description": value.text or "", "images": 0}
+
+    def _described(self, new: NewItem) -> dict[str, Any]:
+        """Encode what is known of an entity that the graph does not have; nothing of it is kept on disk."""
+        own, readable = {TEXTUAL: new.text, VISUAL: new.image}, modalities_of(self.model)
+        given = {modality: value for modality, value in own.items() if value is not None}
+        if not given:
+            raise DataError("Give a text or a picture of the entity.")
+        if VISUAL in given and VISUAL not in readable:
+            raise DataError("The model reads no pictures: give a text.")
+        vectors = {name: self.neighbours.vector(name, value) for name, value in given.items() if name in readable}
+        return {"vectors": vectors} | ({} if new.text is None else {"text": new.text})
 
     def similar(
         self,
@@ -237,6 +257,15 @@ class QueryService:
 
 def _kind(slot: str) -> Kind:
     return "relation" if slot == "relation" else "entity"
+
+
+def _shares(predictor: Predictor, query: Any, frame: pandas.DataFrame) -> list[dict[str, float]] | None:
+    """Return what each part adds to the score of each answer, or None where the model cannot tell."""
+    try:
+        explained = predictor.explain(query, frame)
+    except DataError:
+        return None
+    return explained.drop(columns=frame.columns).to_dict(orient="records")  # type: ignore[return-value]
 
 
 def _number(value: float) -> float | None:

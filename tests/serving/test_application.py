@@ -12,6 +12,7 @@ from PIL import Image
 from pykeen_mmkg.errors import MultimodalError
 from pykeen_mmkg.serving.application import make_application, require_serving
 from pykeen_mmkg.serving.limits import Limits
+from pykeen_mmkg.serving.service import NewItem
 
 testclient = pytest.importorskip("fastapi.testclient")
 pytest.importorskip("python_multipart")
@@ -44,6 +45,12 @@ def test_answers(client, service) -> None:
     assert text["answers"][0]["label"] == client.post("/similar", data={"text": "17"}).json()["answers"][0]["label"]
     upload = client.post("/similar", files={"image": ("../../etc/passwd", picture())}, data={"k": "1"})
     assert [answer["label"] for answer in upload.json()["answers"]] == ["e12"]
+    new = {"text": "it is number 17", "relation": "r1", "new": "tail", "k": "3"}
+    assert client.post("/predict", data=new).json() == service.predict(
+        {"tail": NewItem("it is number 17"), "relation": "r1"}, k=3
+    )
+    shown = client.post("/predict", data={"relation": "r1"}, files={"image": picture()})
+    assert len(shown.json()["answers"]) == 10
     assert client.get("/complete", params={"prefix": "succ", "kind": "relation"}).json()["items"][0]["label"] == "r0"
     assert client.get("/overview").json() == service.overview()
     assert client.get("/health").json()["status"] == "ok"
@@ -87,6 +94,14 @@ MALFORMED = [
     ("PUT", "/predict", {}),
     ("DELETE", "/", {}),
     ("POST", "/predict", {"json": [{"head": "e1"}]}),
+    ("POST", "/predict", {"data": {"relation": "r0"}}),
+    ("POST", "/predict", {"data": {"relation": "r0", "text": " "}}),
+    ("POST", "/predict", {"data": {"relation": "r0", "text": "x", "new": "relation"}}),
+    ("POST", "/predict", {"data": {"relation": "r0", "text": "x", "head": "e1"}}),
+    ("POST", "/predict", {"data": {"relation": "r0", "text": "x", "tail": "e1"}}),
+    ("POST", "/predict", {"data": {"text": "x"}}),
+    ("POST", "/predict", {"data": {"relation": "r0", "text": "x", "images": "/etc/passwd"}}),
+    ("POST", "/predict", {"data": {"relation": "r0"}, "files": {"image": b"/etc/passwd"}}),
     ("POST", "/similar", {}),
     ("POST", "/similar", {"json": {"text": "x"}}),
     ("POST", "/similar", {"content": b"\x00\xff" * 50}),

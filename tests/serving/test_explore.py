@@ -12,6 +12,7 @@ import pytest
 from pykeen_mmkg.serving.application import make_application
 from pykeen_mmkg.serving.explore import explore_page, reference_page
 from pykeen_mmkg.serving.limits import Limits
+from pykeen_mmkg.serving.service import NewItem
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -139,6 +140,19 @@ def test_similar(page, tmp_path: pathlib.Path) -> None:
     page.click("#similar button")
     page.wait_for_selector("#neighbours")
     assert "e12" in page.locator("#neighbours tr").nth(1).inner_text()
+
+
+def test_something_new(page, service) -> None:
+    """What is not in the graph, by a text."""
+    page.click("nav button:has-text('Something new')")
+    page.fill("#new input[name=text]", "it is number 17")
+    page.fill("#new input[name=relation]", "r1")
+    page.click("#new button")
+    page.wait_for_selector("#predictions")
+    expected = service.predict({"head": NewItem("it is number 17"), "relation": "r1"})["answers"]
+    rows = page.locator("#predictions tr").all()[1:]
+    assert all(answer["label"] in row.inner_text() for row, answer in zip(rows, expected, strict=True))
+    assert "not in the graph" in page.inner_text("#asked")
 
 
 def test_names_are_text(page, service, monkeypatch) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from pykeen_mmkg.errors import DataError, RunError
 from pykeen_mmkg.predict import Predictor
 from pykeen_mmkg.runs import load_run
-from pykeen_mmkg.serving.service import QueryService
+from pykeen_mmkg.serving.service import NewItem, QueryService
 
 
 def test_predict(service, dataset) -> None:
@@ -67,6 +67,30 @@ def test_similar(service) -> None:
     assert best[0]["label"] == "e12" and best[0]["similarity"] == pytest.approx(1, abs=1e-3)
     with pytest.raises(DataError, match="no modality vectors|no smell vectors"):
         service.similar(entity="e7", modality="smell")
+
+
+def test_something_new(service, dataset) -> None:
+    """What the predictor says of an entity that the graph does not have; the model and the disk stay as they are."""
+    text, image = "it is number 17", Image.new("RGB", (9, 9), (120, 135, 0))
+    size, before = service.model.num_entities, service.predict({"head": "e7", "relation": "r1"}, k=3)
+    content = service.predict({"relation": "r1", "tail": NewItem(text, image)}, k=5, explain=True)
+    encoder = service.neighbours.encoder
+    vectors = {"textual": encoder.encode_texts([text])[0], "visual": encoder.encode_images([image])[0]}
+    query = {"relation": "r1", "tail": {"text": text, "vectors": vectors}}
+    (df,) = Predictor(service.model, dataset.training).predict([query], k=5, known="mark")
+    assert [answer["label"] for answer in content["answers"]] == df["label"].tolist()
+    assert [answer["score"] for answer in content["answers"]] == pytest.approx(df["score"].tolist(), abs=1e-5)
+    assert {answer["known"] for answer in content["answers"]} == {None}
+    for answer in content["answers"]:
+        assert sum(answer["shares"].values()) == pytest.approx(answer["score"], abs=1e-4)
+    assert content["query"]["tail"]["description"] == text
+    assert service.model.num_entities == size
+    assert service.predict({"head": "e7", "relation": "r1"}, k=3) == before
+    # a picture that an entity has finds what this entity's own content finds first
+    alone = service.predict({"head": NewItem(image=image), "relation": "r1"}, k=5)
+    assert alone["answers"] and alone["query"]["head"]["description"] == ""
+    with pytest.raises(DataError, match="Give a text or a picture"):
+        service.predict({"head": NewItem(), "relation": "r1"})
 
 
 def test_pictures(service) -> None:
