@@ -12,7 +12,7 @@ import click
 from ._version import VERSION
 from .cli_data import fetch_images, import_graph
 from .cli_options import dataset_options, find_dataset, json_object, open_model, print_frame, run_options
-from .cli_runs import predict
+from .cli_runs import predict, update
 from .cli_serving import report, serve
 from .errors import MultimodalError
 
@@ -44,6 +44,7 @@ main.add_command(fetch_images)
 main.add_command(predict)
 main.add_command(serve)
 main.add_command(report)
+main.add_command(update)
 
 
 @main.command()

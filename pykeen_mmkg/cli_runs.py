@@ -1,4 +1,4 @@
-"""Commands that ask and change saved runs: ``pykeen-mmkg predict``."""
+"""Commands that ask saved runs, and make others of them: ``pykeen-mmkg predict | update``."""
 
 import json
 import pathlib
@@ -8,7 +8,7 @@ import click
 
 from .cli_options import find_dataset, print_frame, run_options
 
-__all__ = ["predict"]
+__all__ = ["predict", "update"]
 
 
 def _given(label: str | None, text: str | None, images: tuple[str, ...], slot: str) -> Any:
@@ -99,3 +99,43 @@ def predict(
             shown.append((predictor.shown(query), df))
     if html is not None:
         write_text(html, answers_page(shown, f"Predictions of {directory.absolute().name}"))
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=pathlib.Path))
+@click.argument("triples", type=click.Path(path_type=pathlib.Path))
+@click.option("--output", type=click.Path(path_type=pathlib.Path), required=True, help="The folder of the new run.")
+@click.option("--entities", type=click.Path(path_type=pathlib.Path), help="Table of entities that the run has not.")
+@click.option("--encoder", help="For these, the encoder of the run's features: name on the hub, or local folder.")
+@click.option("--steps", type=click.IntRange(0), default=50, show_default=True, help="Steps of training.")
+@click.option("--learning-rate", type=click.FloatRange(0), help="By default by the size of the numbers in each table.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def update(
+    directory: pathlib.Path,
+    triples: pathlib.Path,
+    output: pathlib.Path,
+    entities: pathlib.Path | None,
+    encoder: str | None,
+    steps: int,
+    learning_rate: float | None,
+    seed: int,
+) -> None:
+    """Make a run that knows new TRIPLES of the one saved in DIRECTORY, which is not changed.
+
+    A few steps train the rows of the entities that the triples name, in the tables of structure; all else is frozen.
+    """
+    from .runs import update_run
+
+    run = update_run(
+        directory,
+        triples,
+        output,
+        entities=entities,
+        encoder=encoder,
+        num_steps=steps,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
+    step = run.document["updates"][-1]
+    click.echo(f"{step['triples']} new triples, {step['entities']} new entities, {step['steps']} steps of training")
+    click.echo(f"saved to {output}; try: pykeen-mmkg predict {output} --head ... --relation ...")

@@ -102,6 +102,8 @@ class ModalitySources:
     inverse: bool = False
     #: entities that were added after training -> their row in the table
     added: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    #: of a saved run: the name of the encoder that made its features, and its keyword arguments
+    made_by: tuple[str, Mapping[str, Any] | None] | None = None
     #: the features that have been gathered, by their keys
     used: dict[str, FeatureStore] = dataclasses.field(default_factory=dict, init=False, repr=False)
     #: the tables that have been read
@@ -261,7 +263,7 @@ class ModalitySources:
         return {**self.__dict__, "encoder": encoder, "used": used, "_tables": {}, "_aligned": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({"added": {}, **state})
+        self.__dict__.update({"added": {}, "made_by": None, **state})
         self.used = {
             key: value if isinstance(value, FeatureStore) else FeatureStore.load(find_moved(value))
             for key, value in state["used"].items()

@@ -42,9 +42,8 @@ def test_predict_outside(run: pathlib.Path, dual_encoder: pathlib.Path, tmp_path
     picture = tmp_path / "okapi.png"
     Image.new("RGB", (20, 20), (200, 100, 60)).save(picture)
     by_head = ("--head-text", "a thing", "--head-image", picture, "--relation", "r0")
-    rows = [
-        json.loads(line) for line in invoke("predict", run, *by_head, "--encoder", dual_encoder, "--json").splitlines()
-    ]
+    text = invoke("predict", run, *by_head, "--encoder", dual_encoder, "--json")
+    rows = [json.loads(line) for line in text.splitlines()]
     model, factory = load_run(run).model, load_run(run).training
     model.add_entities({"new": {"text": "a thing", "images": picture}}, encoder=dual_encoder)  # type: ignore[operator]
     scores = model.predict_t(torch.tensor([[24, 0]]))[0, :24]
@@ -56,4 +55,20 @@ def test_predict_outside(run: pathlib.Path, dual_encoder: pathlib.Path, tmp_path
     assert len(invoke("predict", run, *by_tail).splitlines()) == 4
     assert "a thing" in page.read_text()
     assert "not both" in invoke("predict", run, "--head", "e1", *by_head, code=2)
-    assert "give `encoder`" in invoke("predict", run, *by_head, code=2)
+    # the run knows the name of its encoder
+    assert invoke("predict", run, *by_head, "--json") == text
+
+
+def test_update(run: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """An unknown entity is refused with its row, unless a table describes it; other rows are not used."""
+    triples, table = tmp_path / "triples.tsv", tmp_path / "entities.tsv"
+    triples.write_text("e22\tr0\te3\ne3\tr1\tokapi\n")
+    table.write_text("entity\tlabel\tdescription\nokapi\tokapi\ta striped animal\ne3\tother\tother\n")
+    options = ("update", run, triples, "--output", tmp_path / "new", "--steps", 3)
+    assert "triple 2 (e3, r1, okapi): unknown entity 'okapi'" in invoke(*options, code=2)
+    assert "2 new triples, 1 new entities, 3 steps" in invoke(*options, "--entities", table)
+    made = load_run(tmp_path / "new")
+    assert made.training.num_entities == 25 and load_run(run).training.num_entities == 24
+    answers = invoke("predict", tmp_path / "new", "--head", "okapi", "--relation", "r1", "-k", 2)
+    assert len(answers.splitlines()) == 3
+    assert "not empty" in invoke(*options, "--entities", table, code=2)

@@ -36,7 +36,7 @@ ROOMS: dict[str, str] = {
     "training": "errors options _compat indexing datasets nn sampling models",
     "evaluation": "errors options _compat io indexing features datasets modalities baselines",
     "pipeline_arguments": "errors options nn",
-    "runs": "errors _version _compat io features datasets modalities evaluation pipeline_arguments",
+    "runs": "errors _version _compat io features datasets modalities training evaluation pipeline_arguments",
     "html_parts": "errors encoders",
     "answer_table": "datasets html_parts",
     "predict": "errors indexing datasets modalities answer_table",

@@ -215,13 +215,14 @@ def _find_encoder(
 ) -> VisionLanguageEncoder:
     """Make the encoder of the model's features."""
     if encoder is None:
-        named = next((own for own in sources if own.encoder is not None), None)
-        if named is None:
+        made = [(own.encoder, own.encoder_kwargs) for own in sources if own.encoder is not None]
+        made += [own.made_by for own in sources if own.made_by is not None]
+        if not made:
             raise FeatureError(
                 "The model was made from features and does not know where their encoder is; give `encoder`, or the "
                 "`vectors` of the new entities."
             )
-        encoder, encoder_kwargs = named.encoder, encoder_kwargs or named.encoder_kwargs
+        encoder, encoder_kwargs = made[0][0], encoder_kwargs or made[0][1]
     return make_encoder(encoder, None if isinstance(encoder, VisionLanguageEncoder) else encoder_kwargs)
 
 

@@ -19,7 +19,7 @@ from .feature import FeatureRepresentation
 from .imaginary import ComplexMultimodalRepresentation
 from .multimodal import MultimodalRepresentation
 
-__all__ = ["check_growth", "feature_parts", "grow"]
+__all__ = ["check_growth", "feature_parts", "grow", "tables"]
 
 
 def _parts(representation: Representation) -> list[Representation]:
@@ -39,6 +39,14 @@ def feature_parts(representation: Representation) -> Iterator[FeatureRepresentat
         yield representation
     for part in _parts(representation):
         yield from feature_parts(part)
+
+
+def tables(representation: Representation) -> Iterator[Embedding]:
+    """Give the trained tables, with a row for each id, that a representation is made of."""
+    if isinstance(representation, Embedding):
+        yield representation
+    for part in _parts(representation):
+        yield from tables(part)
 
 
 def check_growth(representation: Representation) -> None:

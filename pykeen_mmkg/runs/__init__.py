@@ -3,5 +3,15 @@
 from .aligned import AlignedDataset, aligned_factory
 from .pykeen_folder import load_pykeen_run
 from .run import Run, load_run, open_run, save_run
+from .update import update_run
 
-__all__ = ["AlignedDataset", "Run", "aligned_factory", "load_pykeen_run", "load_run", "open_run", "save_run"]
+__all__ = [
+    "AlignedDataset",
+    "Run",
+    "aligned_factory",
+    "load_pykeen_run",
+    "load_run",
+    "open_run",
+    "save_run",
+    "update_run",
+]

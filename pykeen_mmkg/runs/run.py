@@ -39,7 +39,7 @@ from ..datasets import labels_in_order
 from ..errors import MultimodalError, RunError
 from ..evaluation.description import versions
 from ..io import file_digest, write_text, written_whole
-from ..modalities import with_added
+from ..modalities import gathered, with_added
 from .card import model_card
 from .pykeen_folder import load_pykeen_run
 from .safety import isolated, read_json
@@ -197,6 +197,9 @@ class Run(
         sources, kwargs = write_sources(
             self.model, self.training, self.document["model_kwargs"], folder, mode=self.features
         )
+        if sources["encoder"] is None:  # the model comes from a run that knows it
+            before = self.document.get("sources") or {}
+            sources |= {key: before.get(key) for key in ("encoder", "encoder_kwargs")}
         state, tensors = flatten_state(self.model.state_dict())
         try:
             with written_whole(folder / WEIGHTS_FILE) as path:
@@ -285,6 +288,9 @@ class Run(
                     raise RunError(f"{weights} is not the file that was saved (its digest differs); take a whole copy.")
                 state = restore_state(document["state"], load_file(weights))
                 _load_state(model, state, folder, document)
+                if (encoder := document["sources"].get("encoder")) is not None:
+                    for sources in gathered(model).values():
+                        sources.made_by = (encoder, document["sources"].get("encoder_kwargs"))
         except MultimodalError as error:
             if str(folder) in str(error):
                 raise
