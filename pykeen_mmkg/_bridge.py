@@ -131,14 +131,13 @@ class _PyKEENFirst(MetaPathFinder):
     """
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> None:
-        if not fullname.startswith("pykeen_mmkg.") or fullname in LIGHT:
+        if not fullname.startswith("pykeen_mmkg.") or fullname in LIGHT or _initializing():
             return
         sys.meta_path.remove(self)
-        if not _initializing():
-            import_module("pykeen.training")
-            import_module("pykeen.models")
-            import_module("pykeen.evaluation")
-            _retry()
+        import_module("pykeen.training")
+        import_module("pykeen.models")
+        import_module("pykeen.evaluation")
+        _retry()
 
 
 #: the module of PyKEEN that makes a command of each model
@@ -178,8 +177,7 @@ def install() -> None:
             resolver = getattr(sys.modules.get(name), attribute, None)
             if isinstance(resolver, ClassResolver):
                 _attach(resolver, resolver.base)
-        if not _initializing():
-            sys.meta_path.insert(0, _PyKEENFirst())
+        sys.meta_path.insert(0, _PyKEENFirst())
         if _BUILDERS not in sys.modules:
             sys.meta_path.insert(0, _CompletedCommands())
     _retry()

@@ -121,6 +121,13 @@ def test_help_is_light() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_module_of_ours_before_pykeen_is_whole() -> None:
+    """PyKEEN knows the plugin, and its models come in by ours: no name is missing afterwards."""
+    code = "from pykeen.datasets import Nations; import pykeen_mmkg.models.zero_shot.zsgan, pykeen.models; "
+    code += "assert 'vlkge' in pykeen.models.model_resolver.lookup_dict"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_install_is_idempotent() -> None:
     """A second installation changes nothing."""
     from pykeen.models import model_resolver
