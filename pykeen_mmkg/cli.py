@@ -308,7 +308,9 @@ def export(
     kind: Any,
     modality: str | None,
 ) -> None:
-    """Write the vectors of the run saved in DIRECTORY, with labels, to PATH: .safetensors, .npy, .parquet or .tsv.
+    """Write the vectors of the run saved in DIRECTORY, with labels, to PATH: .safetensors, .npy, .parquet, .tsv.
+
+    Or as an index of nearest neighbours, by cosine: .faiss, .usearch.
 
     Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
     """

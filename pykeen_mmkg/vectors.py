@@ -14,6 +14,7 @@ from .features import FeatureStore
 from .io import write_json, written_whole
 from .modalities import FEATURE_KEYS, gathered, labels_of, with_added
 from .nn.multimodal import STRUCTURAL, MultimodalRepresentation
+from .vector_index import INDICES, write_index
 
 __all__ = ["FUSED", "export_vectors", "modalities_of", "vectors_of"]
 
@@ -21,7 +22,7 @@ __all__ = ["FUSED", "export_vectors", "modalities_of", "vectors_of"]
 FUSED = "fused"
 
 #: the suffixes of exported files
-SUFFIXES = (".safetensors", ".npy", ".parquet", ".tsv")
+SUFFIXES = (".safetensors", ".npy", ".parquet", ".tsv", *INDICES)
 
 
 def _representation(model: Model, kind: Kind) -> Representation | None:
@@ -108,13 +109,15 @@ def export_vectors(store: FeatureStore, path: str | pathlib.Path) -> None:
     ``.npy``          the matrix, shape (n, d), and the labels beside it, as a list in ``<name>.labels.json``
     ``.parquet``      the columns ``label`` and ``vector``, a list of d numbers (needs pyarrow)
     ``.tsv``          the label and d numbers a row
+    ``.faiss``        an index of FAISS by cosine, and the labels beside it, as above (needs faiss-cpu)
+    ``.usearch``      the same of usearch (needs usearch)
     ================= ==================================================================================================
 
     Who has no vector is left out, but for the feature store, which has a mask for it.
 
     :param store: the vectors
     :param path: the file
-    :raises DataError: if the suffix is another, or pyarrow is missing
+    :raises DataError: if the suffix is another, the library of a format is missing, or an index has no vector
     """
     path = pathlib.Path(path)
     if path.suffix not in SUFFIXES:
@@ -129,6 +132,9 @@ def export_vectors(store: FeatureStore, path: str | pathlib.Path) -> None:
         if path.suffix == ".npy":
             with temporary.open("wb") as file:
                 numpy.save(file, matrix, allow_pickle=False)
+            write_json(path.with_suffix(".labels.json"), labels)
+        elif path.suffix in INDICES:
+            write_index(matrix, temporary, path.suffix)
             write_json(path.with_suffix(".labels.json"), labels)
         elif path.suffix == ".parquet":
             try:
