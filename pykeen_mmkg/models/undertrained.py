@@ -1,19 +1,20 @@
 """A hint for a model that has hardly learned its training triples, as after a few epochs of a slow recipe."""
 
 import logging
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from pykeen.models.base import Model
 from pykeen.triples import CoreTriplesFactory
 from torch import nn
-from typing_extensions import Self
 
 from .._compat import evaluated_training
 
 __all__ = ["UndertrainedHintMixin", "training_mrr"]
 
 logger = logging.getLogger(__name__)
+
+_Self = TypeVar("_Self", bound="UndertrainedHintMixin")
 
 #: how many training triples are looked at, and how many random tails each is compared with
 TRIPLES, OTHERS = 200, 100
@@ -58,7 +59,7 @@ class UndertrainedHintMixin(nn.Module):
     advice: ClassVar[str]
     _looked: bool = False
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self: _Self, mode: bool = True) -> _Self:
         """Set the mode, as any module; at the first evaluation after training, look what has been learned.
 
         :param mode: whether to train
