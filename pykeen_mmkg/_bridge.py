@@ -60,6 +60,7 @@ LIGHT = frozenset(
         "_version",
         "cli",
         "cli_data",
+        "cli_evaluation",
         "cli_options",
         "cli_runs",
         "cli_serving",

@@ -11,6 +11,7 @@ import click
 
 from ._version import VERSION
 from .cli_data import fetch_images, import_graph
+from .cli_evaluation import compare, evaluate
 from .cli_options import dataset_options, find_dataset, json_object, open_model, print_frame, run_options
 from .cli_runs import predict, update
 from .cli_serving import report, serve
@@ -45,6 +46,8 @@ main.add_command(predict)
 main.add_command(serve)
 main.add_command(report)
 main.add_command(update)
+main.add_command(evaluate)
+main.add_command(compare)
 
 
 @main.command()
@@ -231,49 +234,6 @@ def train(
 
 
 @main.command()
-@click.argument("directory", type=click.Path(path_type=pathlib.Path))
-@dataset_options
-@click.option("--protocol", default="standard", show_default=True, help="The name of a protocol.")
-@click.option("--protocol-kwargs", callback=json_object, help="Keyword arguments of the protocol, as a JSON object.")
-@click.option("--split", default="testing", show_default=True, help="testing, validation, or a further split.")
-@click.option("--by", multiple=True, type=click.Choice(["relation", "side", "query", "target"]), help="Break down by.")
-@click.option("--output", type=click.Path(path_type=pathlib.Path), help="Also write a JSON file with all metrics.")
-def evaluate(
-    directory: pathlib.Path,
-    dataset: str,
-    dataset_kwargs: dict[str, Any],
-    protocol: str,
-    protocol_kwargs: dict[str, Any],
-    split: str,
-    by: tuple[str, ...],
-    output: pathlib.Path | None,
-) -> None:
-    """Evaluate the model saved in DIRECTORY on DATASET by a named protocol; labels are matched, not ids.
-
-    Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
-    """
-    from .evaluation.breakdown import breakdown
-    from .evaluation.description import describe
-    from .evaluation.evaluating import evaluate as run
-    from .io import write_json
-    from .runs import AlignedDataset, open_run
-
-    data = find_dataset(dataset, dataset_kwargs)
-    model, factory = open_run(directory, data.training)
-    aligned = AlignedDataset(data, factory)
-    results = run(model, aligned, protocol, protocol_kwargs, split=split)
-    click.echo(f"protocol {results.protocol}, split {split}")
-    for metric in ("mrr", "hits@1", "hits@3", "hits@10"):
-        click.echo(f"  {metric:8s} {results.get_metric(metric):.4f}")
-    for aspect in by:
-        click.echo(breakdown(results, aligned.training, by=[aspect]).to_string(index=False))
-    if output is not None:
-        seed = getattr(model, "_random_seed", None)
-        write_json(output, describe(results, dataset=data, seeds=[] if seed is None else [seed]))
-        click.echo(f"written to {output}")
-
-
-@main.command()
 @run_options
 @click.option("--entity", help="Label or name of an entity.")
 @click.option("--text", help="A text, to be encoded.")
@@ -370,10 +330,11 @@ def datasets(names: tuple[str, ...], audited: bool, fmt: str) -> None:
 @click.argument("path", type=click.Path(path_type=pathlib.Path))
 @click.option("--output", type=click.Path(path_type=pathlib.Path), required=True, help="The folder of the runs.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes at a time.")
-def study(path: pathlib.Path, output: pathlib.Path, workers: int) -> None:
+@click.option("--strata", is_flag=True, help="Also the MRR by modality, kind of relation, ...")
+def study(path: pathlib.Path, output: pathlib.Path, workers: int, strata: bool) -> None:
     """Run the study described in PATH (YAML or JSON); what is finished in the output folder is not done again."""
     from .study.study import Study
 
     run = Study.load(path)
     run.run(output, workers=workers)
-    click.echo(run.markdown(output))
+    click.echo(run.markdown(output, strata=strata))

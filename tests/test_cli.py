@@ -11,9 +11,11 @@ from click.testing import CliRunner
 from pykeen.pipeline import pipeline
 from torch.nn import functional
 
+from pykeen_mmkg import cli_evaluation
 from pykeen_mmkg._version import VERSION
 from pykeen_mmkg.cli import main
 from pykeen_mmkg.datasets import SPLIT_KINDS, MultimodalDataset, SplitRule
+from pykeen_mmkg.evaluation import breakdown
 from pykeen_mmkg.features import FeatureStore
 
 
@@ -98,6 +100,18 @@ def test_evaluate(run, folder, tmp_path) -> None:
     assert content["versions"]["pykeen"]
     assert len(content["seeds"]) == 1
     assert content["dataset"]["digest"]
+
+
+def test_compare(run, folder) -> None:
+    """A run with itself: no difference, in all and in each stratum."""
+    rows = [json.loads(line) for line in _invoke("compare", run, run, folder, "--by", "strata", "--json").splitlines()]
+    assert rows[0]["group"] == "all" and {row["by"] for row in rows[1:]} == set(cli_evaluation.STRATA)
+    assert all(row["difference"] == 0 and row["p"] == 1 and row["first"] == row["second"] for row in rows)
+
+
+def test_names_of_strata() -> None:
+    """The names on the command line, which does not wait for the library, are those of the library."""
+    assert (cli_evaluation.STRATA, set(cli_evaluation.BY)) == (breakdown.STRATA, set(breakdown.BY))
 
 
 def test_evaluate_other_graph(run) -> None:

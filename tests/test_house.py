@@ -53,8 +53,9 @@ ROOMS: dict[str, str] = {
     "cli_data": "errors datasets",
     "cli_runs": "cli_options io answer_table datasets predict runs",
     "cli_serving": "cli_options io run_report runs serving",
-    "cli": "cli_options cli_data cli_runs cli_serving errors _version io datasets modalities evaluation runs predict "
-    "similar vectors audit study demo",
+    "cli_evaluation": "cli_options evaluation io runs",
+    "cli": "cli_options cli_data cli_evaluation cli_runs cli_serving errors _version io datasets modalities evaluation "
+    "runs predict similar vectors audit study demo",
     "__main__": "cli",
 }
 
@@ -77,6 +78,7 @@ ELSEWHERE = {
     "models.zero_shot.descriptions": "models/zero_shot/test_relevidence.py",
     "models.zero_shot.mre": "conformance_cases/case_described.py",
     "runs.card": "runs/test_run.py",
+    "cli_evaluation": "test_cli.py",
 }
 
 

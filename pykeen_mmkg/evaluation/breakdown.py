@@ -1,4 +1,4 @@
-"""Results in parts: by relation, by side, and by the modalities that the entities have."""
+"""Results in parts: by relation, by side, by the modalities that the entities have, by what training has of them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,11 +15,14 @@ from ..features import FeatureStore
 from ..indexing import seen_entities
 from .evaluating import make_evaluator
 from .results import ProtocolMetricResults, RankTable
+from .strata import entities_seen, half_links, relation_kinds
 
-__all__ = ["BY", "breakdown", "modality_masks"]
+__all__ = ["BY", "STRATA", "breakdown", "means_by_stratum", "modality_masks", "strata"]
 
 #: what results can be divided by
-BY = ("side", "relation", "query", "target", "seen")
+BY = ("side", "relation", "query", "target", "seen", "kind", "entities", "halflinks")
+#: what a table should say beside its means: by coverage, kind of relation, and what training has of a triple
+STRATA = ("query", "target", "kind", "entities", "halflinks")
 KS = (1, 3, 10)
 
 
@@ -76,6 +79,9 @@ def breakdown(
         - ``"query"``: the modalities of the entity that the query names
         - ``"target"``: the modalities of the entity that is to be found
         - ``"seen"``: whether training has the entity that is to be found
+        - ``"kind"``: whether the relation is 1-1, 1-n, n-1 or n-n in training, see :func:`.strata.relation_kinds`
+        - ``"entities"``: whether training has both entities, one, or neither
+        - ``"halflinks"``: whether training has the query's entity, and the answer, with this relation on that side
     :param triples: for a model: the factory, or the triples of shape ``(n, 3)``, to evaluate on
     :param protocol: for a model: the protocol
     :param protocol_kwargs: for a model: its arguments
@@ -89,27 +95,10 @@ def breakdown(
     :raises EvaluationError: if `by` is unknown, or what it needs is not there
     """
     names = [by] if isinstance(by, str) else list(by)
-    for name in names:
-        if name not in BY:
-            raise EvaluationError(f"by={name!r} is none of {BY}.")
     table = _ranks(results, factory, triples, protocol, protocol_kwargs, kwargs)
     frame = pandas.DataFrame({"rank": table.ranks(rank_type), "candidates": table.num_candidates})
-    tail = table.side == "tail"
-    query = numpy.where(tail, table.triples[:, 0], table.triples[:, 2])
-    target = numpy.where(tail, table.triples[:, 2], table.triples[:, 0])
-    if {"query", "target"} & set(names):
-        masks = {k: numpy.asarray(v, dtype=bool) for k, v in (masks or modality_masks(factory)).items()}
-    for name in names:
-        if name == "side":
-            frame[name] = table.side
-        elif name == "relation":
-            labels = {index: label for label, index in (getattr(factory, "relation_to_id", None) or {}).items()}
-            frame[name] = [labels.get(r, r) for r in table.triples[:, 1].tolist()]
-        elif name == "seen":
-            frame[name] = seen_entities(factory).numpy()[target]
-        else:
-            assert masks is not None
-            frame[name] = _coverage(masks, query if name == "query" else target)
+    for name, values in strata(table, factory, names, masks).items():
+        frame[name] = values
     frame["mrr"] = 1 / frame["rank"]
     for k in ks:
         frame[f"hits@{k}"] = (frame["rank"] <= k).astype(float)
@@ -119,6 +108,67 @@ def breakdown(
     result.insert(0, "count", grouped.size())
     result.insert(1, "share", result["count"] / len(frame))
     return result.reset_index().sort_values("count", ascending=False, kind="stable", ignore_index=True)
+
+
+def strata(
+    table: RankTable, factory: Any, by: Sequence[str], masks: Mapping[str, Any] | None = None
+) -> dict[str, Sequence[Any]]:
+    """Return the group of each ranked triple.
+
+    :param table: the ranks
+    :param factory: the training triples, with labels
+    :param by: some of :data:`BY`
+    :param masks: modality -> which entities have it, shape: ``(num_entities,)``; default: :func:`modality_masks`
+    :returns: name -> the group of each rank
+    :raises EvaluationError: if a name is unknown, or what it needs is not there
+    """
+    for name in by:
+        if name not in BY:
+            raise EvaluationError(f"by={name!r} is none of {BY}.")
+    tail = table.side == "tail"
+    query = numpy.where(tail, table.triples[:, 0], table.triples[:, 2])
+    target = numpy.where(tail, table.triples[:, 2], table.triples[:, 0])
+    if {"query", "target"} & set(by):
+        masks = {k: numpy.asarray(v, dtype=bool) for k, v in (masks or modality_masks(factory)).items()}
+    result: dict[str, Sequence[Any]] = {}
+    relations, training = table.triples[:, 1], factory.mapped_triples
+    for name in by:
+        if name == "side":
+            result[name] = table.side
+        elif name == "relation":
+            labels = {index: label for label, index in (getattr(factory, "relation_to_id", None) or {}).items()}
+            result[name] = [labels.get(r, r) for r in relations.tolist()]
+        elif name == "seen":
+            result[name] = seen_entities(factory).numpy()[target]
+        elif name == "kind":
+            result[name] = relation_kinds(training, 1 + max(int(relations.max(initial=0)), factory.num_relations))[
+                relations
+            ]
+        elif name == "entities":
+            result[name] = entities_seen(training, table.triples, factory.num_entities)
+        elif name == "halflinks":
+            result[name] = half_links(training, table.triples, table.side)
+        else:
+            assert masks is not None
+            result[name] = _coverage(masks, query if name == "query" else target)
+    return result
+
+
+def means_by_stratum(table: RankTable, factory: Any) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the mean reciprocal rank of each group of :data:`STRATA`, in plain JSON.
+
+    :param table: the ranks
+    :param factory: the training triples
+    :returns: name of the stratum -> group -> ``count`` and ``mrr``. Those by modality are there if the factory says
+        which entities have which
+    """
+    names = [name for name in STRATA if name not in ("query", "target") or GraphMetadata.of(factory)]
+    reciprocal = pandas.Series(1 / table.realistic)
+    result = {}
+    for name, groups in strata(table, factory, names).items():
+        found = reciprocal.groupby(numpy.asarray(groups)).agg(["size", "mean"])
+        result[name] = {str(group): {"count": int(n), "mrr": float(mrr)} for group, n, mrr in found.itertuples()}
+    return result
 
 
 def _coverage(masks: Mapping[str, numpy.ndarray], entities: numpy.ndarray) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..datasets.loading import dataset_digest, load_dataset
+from ..evaluation.breakdown import means_by_stratum
 from ..evaluation.description import versions
 from ..evaluation.evaluating import evaluate, make_evaluator
 from ..evaluation.results import ProtocolMetricResults
@@ -76,6 +77,7 @@ def run_cell(cell: Cell, path: str | Path) -> None:
             "metrics": dict(metrics.to_flat_dict()),
             "beside": {name: dict(other.to_flat_dict()) for name, other in metrics.beside.items()},
             "ranks": metrics.ranks.realistic.tolist(),
+            "strata": means_by_stratum(metrics.ranks, dataset.training),
         }
     write_json(
         path,

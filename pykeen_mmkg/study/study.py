@@ -134,8 +134,38 @@ class Study(Configuration):
             records += block
         return pandas.DataFrame(records)
 
-    def markdown(self, directory: str | Path) -> str:
-        """Return the table as Markdown, one part per protocol."""
+    def strata(self, directory: str | Path) -> pandas.DataFrame:
+        """Return the MRR of each row in each stratum, averaged over seeds.
+
+        :param directory: the folder of the runs
+        :returns: one row per protocol, stratum (see :data:`~pykeen_mmkg.evaluation.breakdown.STRATA`) and group, with
+            its ``count`` of ranks, and a column per row of the study
+        :raises StudyError: if a run was made before runs kept their strata
+        """
+        records: dict[tuple[str, str, str], dict[str, Any]] = {}
+        for row, runs in self.results(directory).items():
+            for protocol in self.protocols:
+                for run in runs:
+                    own = run["results"][protocol.name].get("strata")
+                    if own is None:
+                        raise StudyError(
+                            f"{Path(directory) / 'runs' / run['key']}.json has no strata, which an older version left "
+                            "out: delete it, and start the study again."
+                        )
+                    for stratum, groups in own.items():
+                        for group, means in groups.items():
+                            record = records.setdefault((protocol.name, stratum, group), {"count": means["count"]})
+                            record[row] = record.get(row, 0.0) + means["mrr"] / len(runs)
+        names = ["protocol", "stratum", "group"]
+        return pandas.DataFrame([dict(zip(names, key, strict=True)) | value for key, value in records.items()])
+
+    def markdown(self, directory: str | Path, strata: bool = False) -> str:
+        """Return the table as Markdown, one part per protocol.
+
+        :param directory: the folder of the runs
+        :param strata: whether the MRR of each stratum follows
+        :returns: the text
+        """
         table = self.table(directory)
         parts = [f"# {self.name}", ""]
         for protocol in self.protocols:
@@ -155,6 +185,10 @@ class Study(Configuration):
             split = "" if protocol.split == "testing" else f", split `{protocol.split}`"
             table_text = pandas.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
             parts += [f"## Protocol `{protocol.protocol}`{name}{split}", "", table_text, ""]
+            if strata:
+                groups = self.strata(directory)
+                groups = groups[groups["protocol"] == protocol.name].drop(columns="protocol")
+                parts += ["MRR by stratum:", "", groups.to_markdown(index=False, floatfmt=".3f"), ""]
         parts += [
             "Mean ± sample deviation over seeds. Δ MRR: difference to the reference row, with the bootstrap interval "
             "over test triples; p: Wilcoxon signed-rank test over the reciprocal ranks of the same triples (averaged "

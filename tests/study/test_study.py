@@ -5,8 +5,11 @@ import json
 import numpy
 import pandas
 import pytest
+from pykeen.datasets import Nations
 from pykeen.pipeline import pipeline
 from scipy import stats
+
+from pykeen_mmkg.evaluation.breakdown import breakdown
 
 from .cases import CONFIG
 
@@ -48,6 +51,29 @@ def test_report(finished):
     assert content["versions"]["pykeen"] and len(content["datasets"][0]) == 64
     run = json.loads(next((directory / "runs").glob("*.json")).read_text())
     assert {"key", "row", "seed", "config", "dataset", "versions", "results", "losses", "seconds"} <= set(run)
+
+
+def test_strata(finished):
+    """The mean over seeds of the MRR of each group, as the breakdown of the same runs has it."""
+    study, directory = finished
+    frame = study.strata(directory)
+    assert set(frame["stratum"]) == {"kind", "entities", "halflinks"}  # nothing is said of modalities
+    results = [
+        pipeline(
+            **{**CONFIG["base"], "model_kwargs": {"embedding_dim": 8}}, random_seed=seed, evaluator="standard"
+        ).metric_results
+        for seed in (0, 1)
+    ]
+    training = Nations().training
+    for stratum in ("kind", "halflinks"):
+        expected = [breakdown(result, training, by=stratum).set_index(stratum) for result in results]
+        chosen = frame[(frame["protocol"] == "standard") & (frame["stratum"] == stratum)].set_index("group")
+        assert chosen["count"].to_dict() == expected[0]["count"].to_dict()
+        for group in chosen.index:
+            mean = numpy.mean([table.loc[group, "mrr"] for table in expected])
+            assert chosen.loc[group, "wide"] == pytest.approx(mean)
+    assert "MRR by stratum" in study.markdown(directory, strata=True)
+    assert "MRR by stratum" not in study.markdown(directory)
 
 
 def test_plot(finished, tmp_path):
