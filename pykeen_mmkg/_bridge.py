@@ -46,6 +46,8 @@ GROUPS: dict[str, tuple[str, str, str]] = {
         "pykeen.sampling.negative_sampler.NegativeSampler",
         "pykeen.negative_samplers",
     ),
+    # of a library, which PyKEEN takes it from
+    "class_resolver.contrib.torch": ("optimizer_resolver", "torch.optim.optimizer.Optimizer", "pykeen.optimizers"),
     "pykeen.sampling.filtering": ("filterer_resolver", "pykeen.sampling.filtering.Filterer", "pykeen.filterers"),
 }
 
@@ -74,11 +76,11 @@ _installed = False
 
 
 def _initializing() -> bool:
-    """Return whether a module of PyKEEN is being imported at this moment."""
+    """Return whether a module of PyKEEN, or that of its resolvers for torch, is being imported at this moment."""
     return any(
         getattr(getattr(module, "__spec__", None), "_initializing", False)
         for name, module in list(sys.modules.items())
-        if name == "pykeen" or name.startswith("pykeen.")
+        if name in {"pykeen", "class_resolver.contrib.torch"} or name.startswith("pykeen.")
     )
 
 

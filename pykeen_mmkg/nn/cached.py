@@ -16,10 +16,13 @@ from torch.nn import functional
 from .._compat import tensor_version
 from ..options import strict
 
-__all__ = ["CachedRepresentation", "needed_rows"]
+__all__ = ["CachedRepresentation", "needed_rows", "take_rows"]
 
 #: from this share of all rows on, all are computed: that saves looking them up
 WHOLE_TABLE_SHARE = 0.75
+
+#: with so many times as many rows as indices, sorting the indices takes less time than marking the rows
+SORT_BELOW = 2
 
 
 class _Table(NamedTuple):
@@ -44,6 +47,8 @@ def needed_rows(
     :returns: the unique indices, shape: ``(u,)``, or None for the whole table; and the position of each index among
         these rows, shape: ``s``
     """
+    if indices.numel() * SORT_BELOW < max_id:
+        return indices.unique(return_inverse=True)
     present = torch.zeros(max_id, dtype=torch.bool, device=indices.device)
     present[indices] = True
     rows = present.nonzero().squeeze(dim=-1)
@@ -52,8 +57,18 @@ def needed_rows(
     return rows, (present.cumsum(dim=0) - 1)[indices]
 
 
-def _take(table: FloatTensor, indices: LongTensor) -> FloatTensor:
-    """Look rows up, the fast way where autograd has one."""
+def _ascending(indices: LongTensor) -> bool:
+    """Return whether indices are sorted and without repetition, as those of a batch that has been looked through."""
+    return indices.ndim == 1 and bool((indices[1:] > indices[:-1]).all())
+
+
+def take_rows(table: FloatTensor, indices: LongTensor) -> FloatTensor:
+    """Look rows up, the fast way where autograd has one.
+
+    :param table: shape: ``(n, *d)``
+    :param indices: shape: ``s``
+    :returns: shape: ``(*s, *d)``
+    """
     indices = indices.to(table.device)
     return table[indices] if table.is_complex() or table.ndim != 2 else functional.embedding(indices, table)
 
@@ -115,18 +130,21 @@ class CachedRepresentation(Representation, ABC):
         if self.eval_cache and not self.training and not torch.is_grad_enabled():
             # dropout and regularizer do nothing here
             table = self._cached()
-            return table if indices is None else _take(table, indices)
-        if indices is None or not self.unique:
-            x = self._rows(indices)
-        else:
-            rows, positions = needed_rows(indices, self.max_id, self.whole_table_share)
-            x = _take(self._rows(rows), positions)
+            return table if indices is None else take_rows(table, indices)
+        x = self._rows(indices) if indices is None or not self.unique else self._unique_rows(indices)
         if self.regularizer is not None:
             self.regularizer.update(x)
         if self.dropout is not None:
             # torch drops no complex numbers: drop them whole
             x = x * self.dropout(torch.ones_like(x.real)) if x.is_complex() else self.dropout(x)
         return x
+
+    def _unique_rows(self, indices: LongTensor) -> FloatTensor:
+        """Return rows, each computed once."""
+        if _ascending(indices) and indices.numel() < self.whole_table_share * self.max_id:
+            return self._rows(indices)
+        rows, positions = needed_rows(indices, self.max_id, self.whole_table_share)
+        return take_rows(self._rows(rows), positions)
 
     def _rows(self, indices: LongTensor | None) -> FloatTensor:
         """Return normalized rows, without regularization or dropout."""

@@ -14,6 +14,7 @@ from torch.nn import functional
 from ..errors import MultimodalError
 from ..options import strict
 from .multimodal import MultimodalRepresentation
+from .row_tables import set_sparse_option, split_sparse_option
 
 __all__ = ["IMAGINARY", "ComplexMultimodalRepresentation", "ResidualRegularizer"]
 
@@ -105,7 +106,7 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
         :param imaginary: ``distil``, ``joint``, ``structural`` or ``author``, see above
         :param imaginary_fit: the weight of the regression in the loss; 0 leaves W untrained
         :param imaginary_kwargs: keyword arguments of the table, an :class:`~pykeen.nn.representation.Embedding`, such
-            as a regularizer
+            as a regularizer; and ``sparse``, as for the structural embedding
         :param fit_rows: the number of ids at most that one forward pass fits W to
         :param kwargs: keyword parameters of :class:`~pykeen_mmkg.nn.multimodal.MultimodalRepresentation`
         :raises MultimodalError: if there is no such way to an imaginary part, or it needs texts that there are not
@@ -123,8 +124,11 @@ class ComplexMultimodalRepresentation(MultimodalRepresentation):
             raise MultimodalError("imaginary='author' needs the modality 'textual': what has no text has no such part.")
         own = imaginary in {"structural", "author"}
         tabled = column is not None or own
-        options = {"initializer": nn.init.xavier_uniform_, **(imaginary_kwargs or {})}
+        given, sparse = split_sparse_option(imaginary_kwargs)
+        options = {"initializer": nn.init.xavier_uniform_, **given}
         self.table = Embedding(self.max_id, shape=dim, **options) if tabled else None
+        if self.table is not None:
+            set_sparse_option(self.table, sparse)
         derived = not own and (not tabled or unseen or any(self.dropouts))
         self.projection = nn.Parameter(torch.zeros(dim, dim)) if derived else None
         distil = imaginary == "distil" and tabled and unseen

@@ -14,9 +14,10 @@ from torch.nn import functional
 
 from ..errors import FeatureError, MultimodalError
 from ..options import check_keys, strict
-from .cached import CachedRepresentation
+from .cached import CachedRepresentation, take_rows
 from .feature import FeatureRepresentation
 from .fusion import STRUCTURAL, Fusion, make_fusion
+from .row_tables import set_sparse_option, split_sparse_option
 
 __all__ = ["MultimodalRepresentation"]
 
@@ -102,7 +103,9 @@ class MultimodalRepresentation(CachedRepresentation):
         :param structural: the structural representation of shape ``(d,)``, or a hint; by default an embedding with
             :func:`torch.nn.init.xavier_uniform_` over the whole matrix (PyKEEN's own initializer of that name uses
             another scale)
-        :param structural_kwargs: keyword arguments of the structural representation
+        :param structural_kwargs: keyword arguments of the structural representation, and ``sparse``: whether an
+            embedding has sparse gradients, by default by its size and the optimizer, see
+            :mod:`pykeen_mmkg.training.sparse_gradients`
         :param feature_kwargs: further keyword arguments of each modality's
             :class:`~pykeen_mmkg.nn.feature.FeatureRepresentation`: projection, adapter, scaling, where the features are
             kept, ...
@@ -234,7 +237,7 @@ class MultimodalRepresentation(CachedRepresentation):
             return self.fusion(self._inputs(indices), mask), mask
         total, weights, columns = known
         if indices is not None:
-            total, weights = total[indices], weights[indices]
+            total, weights = take_rows(total, indices), take_rows(weights, indices)
         for i in columns:
             x = self._parts()[i](indices)
             x = functional.normalize(x, dim=-1) if self.l2_normalize else x
@@ -333,12 +336,14 @@ def _structural_part(
 
     if shape is None:
         raise MultimodalError("The dimension is unknown: give `embedding_dim`.")
-    kwargs = dict(structural_kwargs or {})
+    kwargs, sparse = split_sparse_option(structural_kwargs)
     if structural is None:
         structural = Embedding
     if structural is Embedding:
         kwargs.setdefault("initializer", nn.init.xavier_uniform_)
-    return representation_resolver.make(structural, kwargs, max_id=max_id, shape=shape)
+    part = representation_resolver.make(structural, kwargs, max_id=max_id, shape=shape)
+    set_sparse_option(part, sparse)
+    return part
 
 
 def _part_mask(part: Representation, max_id: int, seen: Any) -> BoolTensor:

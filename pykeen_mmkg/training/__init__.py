@@ -1,5 +1,6 @@
 """Training loops for relations without training triples."""
 
-from .checkpoint import guard
+from . import checkpoint, large_graphs
 
-guard()
+checkpoint.guard()
+large_graphs.guard()

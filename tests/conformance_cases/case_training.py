@@ -1,5 +1,6 @@
 """PyKEEN's cases of samplers, filterers, losses and training loops on ours."""
 
+import unittest
 from collections.abc import MutableMapping
 from typing import Any
 from unittest import mock
@@ -7,11 +8,13 @@ from unittest import mock
 import torch
 from pykeen.losses import InfoNCELoss, MarginRankingLoss, SoftplusLoss
 from pykeen.models import ConvE, TransE
+from pykeen.pipeline import pipeline
 from pykeen.sampling import NegativeSampler
 from tests.test_sampling import cases as sampling_cases
 from tests.test_sampling import test_filterer
 from tests.test_training import cases as training_cases
 
+from pykeen_mmkg.nn.lazy_adam import LazyAdam
 from pykeen_mmkg.nn.losses import SampledSoftmaxLoss
 from pykeen_mmkg.nn.zero_shot.self_trained import SelfTrained
 from pykeen_mmkg.sampling.filterer import KnownTriplesFilterer
@@ -131,3 +134,21 @@ class TwoPhaseTrainingLoopTests(training_cases.SLCWATrainingLoopTestCase):
             patch.start()
             self.addCleanup(patch.stop)
         super().pre_setup_hook()
+
+
+class LazyAdamTests(unittest.TestCase):
+    """PyKEEN has no cases of optimizers: its pipeline finds ours by name, and trains."""
+
+    cls = LazyAdam
+
+    def test_pipeline(self) -> None:
+        result = pipeline(
+            dataset="nations",
+            model="transe",
+            optimizer="lazyadam",
+            training_kwargs=dict(num_epochs=2, use_tqdm=False),
+            evaluation_kwargs=dict(use_tqdm=False),
+            random_seed=0,
+        )
+        assert isinstance(result.training_loop.optimizer, LazyAdam)
+        assert result.losses[1] < result.losses[0]
