@@ -211,8 +211,10 @@ def _texts(
     """
     found: dict[str, tuple[FloatTensor, BoolTensor]] = {}
     for modality in (TEXTUAL, VISUAL):
-        # pictures only stand in for texts
-        lacking = modality == TEXTUAL or (impute is not None and TEXTUAL in found and not found[TEXTUAL][1].all())
+        # pictures only stand in for texts: they are not encoded in vain, but if they are, for entities added later
+        lacking = modality == TEXTUAL
+        if impute is not None and TEXTUAL in found and modality == VISUAL:
+            lacking = not found[TEXTUAL][1].all() or sources.stored("entity", VISUAL)
         if lacking and sources.provides("entity", modality):
             vectors, mask = sources.gather("entity", modality, labels).lookup(labels)
             if modality in shuffle:

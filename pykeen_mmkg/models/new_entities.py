@@ -1,6 +1,5 @@
 """Entities that come after training: encoded as the others were, appended, and scored at once. Nothing is trained."""
 
-import copy
 import dataclasses
 import functools
 import json
@@ -21,7 +20,7 @@ from ..encoders import VisionLanguageEncoder, encode_images, encode_texts, make_
 from ..errors import DataError, FeatureError, MultimodalError
 from ..features.store import ADDED, FeatureStore
 from ..modalities import TEXTUAL, VISUAL, ModalitySources, gathered, with_added
-from ..nn.growth import check_growth, grow
+from ..nn.growth import check_growth, grow, shallow_copy
 from ..options import check_keys
 from .identity import relabel
 
@@ -156,13 +155,13 @@ def _twin(module: nn.Module, known: dict[int, nn.Module]) -> nn.Module:
     """Copy a module and its parts, but no tensor: to add entities replaces tensors, and changes none."""
     if id(module) in known:
         return known[id(module)]
-    twin = known[id(module)] = copy.copy(module)
+    twin = known[id(module)] = shallow_copy(module)
     twin._parameters, twin._buffers = dict(module._parameters), dict(module._buffers)
     twin._modules = {name: None if part is None else _twin(part, known) for name, part in module._modules.items()}
     if isinstance(own := getattr(module, "sources", None), ModalitySources):
-        twin.sources = copy.copy(own)  # type: ignore[assignment]
+        twin.sources = shallow_copy(own)  # type: ignore[assignment]
     if scorers := _scorers(module):
-        twin._scorers = [copy.copy(scorer) for scorer in scorers]  # type: ignore[assignment]
+        twin._scorers = [shallow_copy(scorer) for scorer in scorers]  # type: ignore[assignment]
         for scorer in twin._scorers:  # type: ignore[union-attr]
             scorer.model = known[id(scorer.model)]
     return twin

@@ -108,7 +108,9 @@ class TwoTower(OwnLossMixin, NewEntitiesMixin, ERModel):
         shuffle = shuffle or {}
         check_keys("shuffle", shuffle, (TEXTUAL, VISUAL))
         store = given.gather("entity", modality, labels)
-        if impute is None or other is None or bool(store.lookup(labels)[1].all()):
+        # pictures are not encoded in vain; where they are already, an entity that is added later may have nothing else
+        lacking = other is not None and (given.stored("entity", other) or not store.lookup(labels)[1].all())
+        if impute is None or other is None or not lacking:
             impute, impute_kwargs = None, None
         else:
             impute_kwargs = {

@@ -6,6 +6,7 @@ is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from pykeen.nn.init import PretrainedInitializer
@@ -19,7 +20,19 @@ from .feature import FeatureRepresentation
 from .imaginary import ComplexMultimodalRepresentation
 from .multimodal import MultimodalRepresentation
 
-__all__ = ["check_growth", "feature_parts", "grow", "tables"]
+__all__ = ["check_growth", "feature_parts", "grow", "shallow_copy", "tables"]
+
+X = TypeVar("X")
+
+
+def shallow_copy(thing: X) -> X:
+    """Copy a thing but nothing of what it holds, as :func:`copy.copy` does where no pickle has another form.
+
+    :param thing: a module, whose parameters, buffers and parts are then those of both, or another plain object
+    """
+    twin = object.__new__(type(thing))
+    twin.__dict__.update(thing.__dict__)
+    return twin
 
 
 def _parts(representation: Representation) -> list[Representation]:

@@ -348,6 +348,30 @@ def test_outside_queries(fused: LateFusion, result: PipelineResult, stores) -> N
     assert shares.iloc[:, 4:].sum(axis=1).tolist() == pytest.approx(shares["score"].tolist(), abs=1e-4)
 
 
+def test_known_by_a_picture(folder, stores) -> None:
+    """Where all others have a text, and there are pictures, one of these is enough, as if the entity were listed."""
+    textual = FeatureStore.from_tensors(
+        [f"e{i}" for i in range(24)],
+        torch.randn(24, 10, generator=torch.Generator().manual_seed(0)),
+        modality="textual",
+    )
+    visual = loaded(stores)["visual"]
+    picture = {"vectors": {"visual": visual.lookup(["e22"])[0][0]}}
+    entities = {"e22": picture, "e23": {"vectors": {"textual": torch.ones(10)}}}
+    for cls, options in ((TwoTower, dict(embedding_dim=8)), (Evidence, dict(parts=["copy", "profile_max"]))):
+        model = make(cls, folder, {"visual": visual, "textual": textual}, new=False, **options)
+        model.add_entities(entities)  # type: ignore[operator]
+        mine = torch.cat([textual.vectors[:22], torch.zeros(1, 10), torch.ones(1, 10)])
+        mask = torch.arange(24) != 22
+        note = {ADDED: json.dumps(NEW)}
+        listed = FeatureStore.from_tensors(textual.labels, mine, mask, modality="textual", provenance=note)
+        visual_listed = loaded(stores, NEW)["visual"]
+        other = make(cls, folder, {"visual": visual_listed, "textual": listed}, new=True, **options)
+        same_weights(model, other)
+        torch.testing.assert_close(scores(model), scores(other), rtol=1e-5, atol=1e-5)
+        assert scores(model)[:, 66:69].any()
+
+
 def test_encoded_as_the_others(dual_encoder, folder, tmp_path: pathlib.Path) -> None:
     """Text and images are encoded with the model's encoder, and with no other one."""
     picture = tmp_path / "okapi.png"
