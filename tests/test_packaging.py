@@ -92,7 +92,7 @@ def _requirements(text: str) -> list[Requirement]:
     return [Requirement(line) for line in text.split("\n") if line.strip() and not line.strip().startswith(("#", "{"))]
 
 
-@pytest.mark.parametrize("name", ["py.typed", "datasets/wn_emoji/NOTICE"])
+@pytest.mark.parametrize("name", ["py.typed", "datasets/wn_emoji/NOTICE", "serving/explore.html"])
 def test_package_data(name: str) -> None:
     """Files beside the modules, which an installation must have as well."""
     assert (pathlib.Path(pykeen_mmkg.__file__).parent / name).is_file()
