@@ -207,8 +207,10 @@ class ModalitySources:
         return self.images is not None or (self.entities is not None and any(self._read(kind, self.entities).images))
 
     def stored(self, kind: Kind, modality: str) -> bool:
-        """Return whether there are features of a modality already, so that nothing has to be encoded."""
-        return self._stored(FEATURE_KEYS[kind, modality]) is not None
+        """Return whether there are features of a modality that can be used, so that nothing has to be encoded."""
+        with contextlib.suppress(FeatureError):
+            return self._stored(FEATURE_KEYS[kind, modality]) is not None
+        return False
 
     def offers(self, kind: Kind, modality: str, labels: Sequence[str]) -> bool:
         """Return whether there are features of a modality, or any label has a text or an image to make them of.
