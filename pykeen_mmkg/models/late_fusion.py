@@ -20,7 +20,7 @@ from ..nn.late_weights import Candidates, fit_weights, hold_out, pick_candidates
 from ..options import check_keys, strict
 from .loss import OwnLossMixin
 from .new_entities import NewEntitiesMixin
-from .scorers import Scorer, ScorerRecipe
+from .scorers import Scorer, ScorerRecipe, lend_content
 
 __all__ = ["LateFusion"]
 
@@ -40,7 +40,7 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
     A scorer is any model, of PyKEEN or of this package. By default there are three: ``content`` (two towers over
     texts, with pictures in their place where there is none), ``structure`` (ComplEx) and ``evidence`` (rules, common
     words and the like, each with a weight of its own). A scorer that does not know an entity or a relation adds
-    nothing: a missing modality is masked.
+    nothing: a missing modality is masked. Candidates without a triple get an estimate of their structural score.
 
     An entity is no answer to its own query, unless a training triple of the relation relates an entity to itself.
 
@@ -59,9 +59,7 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
     """
 
     #: The default strategy for optimizing the model's hyper-parameters
-    hpo_default: ClassVar[Mapping[str, Any]] = dict(
-        shrinkage=dict(type=float, low=0.01, high=10.0, scale="log"),
-    )
+    hpo_default: ClassVar[Mapping[str, Any]] = dict(shrinkage=dict(type=float, low=0.01, high=10.0, scale="log"))
     #: The default loss function class; the scorers have losses of their own
     loss_default: ClassVar[type[Loss]] = SoftplusLoss
     #: The default parameters for the default loss function class
@@ -91,6 +89,7 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
         held_out_entities: float = 0.04,
         held_out_triples: float = 0.06,
         max_held_out: int = 2000,
+        impute: bool = True,
         sources: Mapping[str, Any] | None = None,
         encoder: EncoderHint = None,
         shuffle: Mapping[str, int] | None = None,
@@ -111,6 +110,8 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
         :param held_out_entities: see :func:`~pykeen_mmkg.nn.late_weights.hold_out`
         :param held_out_triples: see :func:`~pykeen_mmkg.nn.late_weights.hold_out`
         :param max_held_out: see :func:`~pykeen_mmkg.nn.late_weights.hold_out`
+        :param impute: whether a candidate without a training triple has, of a scorer that knows entities by their
+            triples only, the mean score of those with the nearest content
         :param sources: where text, images and features come from, for all scorers, see
             :class:`~pykeen_mmkg.modalities.ModalitySources` for the keys
         :param encoder: the encoder of what has no features yet, for all scorers
@@ -124,7 +125,7 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
         # relations are asked about in both directions anyway; the inverse ones of the factory are not used
         self.use_inverse_triples = False
         self.num_relations = triples_factory.real_num_relations
-        self.prior, self.shrinkage, self.seed = prior, shrinkage, self._random_seed or 0
+        self.prior, self.shrinkage, self.impute, self.seed = prior, shrinkage, impute, self._random_seed or 0
         given = dict(sources=sources, encoder=encoder, shuffle=shuffle)
         shared = {key: value for key, value in given.items() if value is not None} | dict(scorer_kwargs or {})
         if scorers is None:
@@ -143,9 +144,7 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
             self.entity_labels = labels_of(triples_factory, "entity")
             step = 2 if triples_factory.create_inverse_triples else 1
             self.relation_labels = labels_of(triples_factory, "relation")[::step]
-        self.hold_out_kwargs: dict[str, Any] = dict(
-            entities=held_out_entities, share=held_out_triples, limit=max_held_out
-        )
+        self.hold_out_kwargs: Any = dict(entities=held_out_entities, share=held_out_triples, limit=max_held_out)
         self.scorers = nn.ModuleDict({recipe.name: recipe.make(triples_factory, self.seed) for recipe in self.recipes})
         self._wrap()
         self.idle = nn.Parameter(torch.zeros(()))
@@ -165,6 +164,7 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
             Scorer(recipe.name, self.scorers[recipe.name], recipe.factory(self._factory))  # type: ignore[arg-type]
             for recipe in self.recipes
         ]
+        lend_content(self._scorers if self.impute else ())
 
     @property
     def columns(self) -> list[str]:
@@ -187,17 +187,17 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
         if self._factory is None:
             raise MultimodalError("A model that was loaded from a file has no training triples: make a new one.")
         options: dict[str, Any] = dict(training=self._factory, seed=self.seed, device=self.idle.device)
-        rest, held = hold_out(
-            self._factory.mapped_triples, self.num_entities, seed=self.seed + 1, **self.hold_out_kwargs
-        )
+        number = self.num_entities
+        rest, held = hold_out(self._factory.mapped_triples, number, seed=self.seed + 1, **self.hold_out_kwargs)
         epochs: dict[str, int | None] = {}
         scorers = []
         for recipe in self.recipes:
             own, stopping = rest, None
             if recipe.trained and recipe.options.get("stopper"):
-                own, stopping = hold_out(rest, self.num_entities, entities=0.0, seed=self.seed + 2)
+                own, stopping = hold_out(rest, number, entities=0.0, seed=self.seed + 2)
             model, epochs[recipe.name] = recipe.train(triples=own, validation=stopping, **options)
             scorers.append(Scorer(recipe.name, model, recipe.factory(self._factory, own)))
+        lend_content(scorers if self.impute else ())
         self.candidates = self._collect(scorers, held)
         del scorers, model
         self._set_weights(self._chosen())
@@ -330,9 +330,8 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
         for label, labels in ((head, self.entity_labels), (tail, self.entity_labels), (relation, self.relation_labels)):
             if label not in labels:
                 raise DataError(f"{label!r} is not a label of the graph.")
-        known, answer = (self.entity_labels.index(label) for label in (head, tail))
-        if target == LABEL_HEAD:
-            known, answer = answer, known
+        ends = (head, tail) if target == LABEL_TAIL else (tail, head)
+        known, answer = (self.entity_labels.index(label) for label in ends)
         entity = torch.tensor([known], device=self.idle.device)
         rel = torch.tensor([self.relation_labels.index(relation)], device=self.idle.device)
         with torch.inference_mode():

@@ -23,6 +23,7 @@ from ..modalities import TEXTUAL, VISUAL, ModalitySources, gathered, with_added
 from ..nn.growth import check_growth, grow, shallow_copy
 from ..options import check_keys
 from .identity import relabel
+from .scorers import lend_content
 
 __all__ = ["NewEntitiesMixin", "NewEntity"]
 
@@ -113,7 +114,8 @@ class NewEntitiesMixin:
         their structural part is masked. Statistics of features (the mean of centering, the axes of whitening, the
         pairs from which a missing modality is estimated, the order of shuffled ones) stay those of the entities before,
         with which the model was trained. Evidence, which is not trained, is read off the graph and all texts anew, as
-        if they had been listed. A scorer of late fusion that knows entities by their triples only has nothing to say.
+        if they had been listed. A scorer of late fusion that knows entities by their triples only estimates their
+        scores as candidates, and has nothing to say about their own queries.
 
         They are part of the model from then on, also when it is saved. The factory of the training triples is not
         changed: :func:`~pykeen_mmkg.modalities.with_added` gives the one that has them, and
@@ -301,6 +303,9 @@ def _grow(model: Model, labels: Sequence[str], stores: Mapping[str, FeatureStore
     for scorer in _scorers(model):
         _grow(scorer.model, labels, stores)
         scorer.grow()
+    if any(scorer.content is not None for scorer in _scorers(model)):
+        # a copy of the model has copies of its scorers, which must not read the content of the original
+        lend_content(_scorers(model))
     if hasattr(model, "read_again"):
         model.read_again(labels)  # type: ignore[operator]
     elif isinstance(model, ERModel):

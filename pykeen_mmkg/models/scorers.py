@@ -5,7 +5,7 @@ import dataclasses
 import gc
 import inspect
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -18,9 +18,13 @@ from pykeen.typing import LABEL_TAIL, BoolTensor, FloatTensor, LongTensor, Targe
 from ..errors import MultimodalError
 from ..indexing import occurring, seen_entities
 from ..nn.multimodal import MultimodalRepresentation
+from ..nn.preprocessing import stand_ins
 from ..options import check_training
 
-__all__ = ["PRESETS", "Scorer", "ScorerRecipe"]
+__all__ = ["PRESETS", "Scorer", "ScorerRecipe", "lend_content"]
+
+#: the temperature by which entities are near for :class:`Scorer`; chosen on validation triples, see docs/late_fusion.md
+NEARNESS = 0.05
 
 #: scorers by name, as keyword arguments of PyKEEN's pipeline
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -207,8 +211,16 @@ class ScorerRecipe:
 class Scorer:
     """A trained model, with the entities and relations that it knows.
 
-    What it does not know it has nothing to say about: the score is 0.
+    What it does not know it has nothing to say about: the score is 0. The exception are candidates without a triple, of
+    a model that knows entities by their triples only: once there is :attr:`content`, such a candidate has the mean of
+    the scores of the entities whose content is nearest to its own, as :func:`~pykeen_mmkg.nn.preprocessing.stand_ins`
+    weighs them.
     """
+
+    #: gives the content of all entities, shape ``(N, d)``, and which of them have any, shape ``(N,)``
+    content: Callable[[], tuple[FloatTensor, BoolTensor]] | None = None
+    #: the candidates without a triple, shape (m,), and the weights of the entities in their place, shape (m, N), sparse
+    _estimated: tuple[LongTensor, torch.Tensor] | None = None
 
     def __init__(self, name: str, model: Model, training: CoreTriplesFactory) -> None:
         """Initialize the scorer.
@@ -236,7 +248,28 @@ class Scorer:
         if own is None:
             new = torch.full((self.model.num_entities - len(self.entities),), bool(self.parts))
             own = torch.cat([self.entities, new.to(self.entities)])
-        self.entities = own
+        self.entities, self._estimated = own, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_estimated": None}
+
+    def _estimates(self, device: torch.device) -> tuple[LongTensor, torch.Tensor]:
+        if self._estimated is None or self._estimated[0].device != device:
+            assert self.content is not None
+            vectors, mask = self.content()
+            known = self.entities.to(mask.device)
+            found = stand_ins(vectors.new_zeros(len(mask), 1), known, vectors.float(), mask, temperature=NEARNESS)
+            row = torch.arange(len(found.ids), device=mask.device).repeat_interleave(found.others.shape[1])
+            self._estimated = (
+                found.ids,
+                torch.sparse_coo_tensor(
+                    torch.stack([row, found.others.flatten()]),
+                    found.weights.flatten(),
+                    (len(found.ids), len(mask)),
+                    check_invariants=False,
+                ).coalesce(),
+            )
+        return self._estimated
 
     def knows(self, relations: LongTensor) -> BoolTensor:
         """Return which relations it knows; those that were added later are known by their description only."""
@@ -285,7 +318,23 @@ class Scorer:
         # a level that all candidates share means nothing; without it, "nothing to say" is the average
         average = (scores * known).sum(dim=-1, keepdim=True) / known.sum().clamp(min=1)
         scores = (scores - average).masked_fill(~((known[entities] & inside)[:, None] & known), 0.0)
+        if self.content is not None:
+            candidates, weights = self._estimates(scores.device)
+            if len(candidates):
+                with torch.no_grad():
+                    scores[:, candidates] = torch.sparse.mm(weights, scores.T).T
         return scores if ids is None else scores[:, ids]
+
+
+def lend_content(scorers: Sequence[Scorer]) -> None:
+    """Let the scorers that know entities by their triples only see the content of the first one that has any.
+
+    :param scorers: the scorers of late fusion
+    """
+    content = next((own for scorer in scorers if (own := getattr(scorer.model, "content", None)) is not None), None)
+    for scorer in scorers:
+        if isinstance(scorer.model, ERModel) and not scorer.described and _known_by_model(scorer.model) is None:
+            scorer.content = content
 
 
 def _known_by_model(model: Model) -> BoolTensor | None:

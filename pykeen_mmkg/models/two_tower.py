@@ -9,7 +9,7 @@ from pykeen.losses import Loss
 from pykeen.models.nbase import ERModel
 from pykeen.nn.representation import Embedding
 from pykeen.triples import CoreTriplesFactory
-from pykeen.typing import BoolTensor
+from pykeen.typing import BoolTensor, FloatTensor
 from torch import nn
 
 from ..errors import MultimodalError
@@ -145,6 +145,12 @@ class TwoTower(OwnLossMixin, NewEntitiesMixin, ERModel):
             **kwargs,
         )
         self.sources, self.entity_labels = given, labels
+
+    def content(self) -> tuple[FloatTensor, BoolTensor]:
+        """Return the frozen features of the entities, shape ``(num_entities, d)``, and which of them have any."""
+        content = self.entity_representations[0]
+        assert isinstance(content, FeatureRepresentation)
+        return content.lookup(), content.mask
 
     @property
     def known_entities(self) -> BoolTensor:
