@@ -110,16 +110,14 @@ def breakdown(
     return result.reset_index().sort_values("count", ascending=False, kind="stable", ignore_index=True)
 
 
-def strata(
-    table: RankTable, factory: Any, by: Sequence[str], masks: Mapping[str, Any] | None = None
-) -> dict[str, Sequence[Any]]:
+def strata(table: RankTable, factory: Any, by: Sequence[str], masks: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the group of each ranked triple.
 
     :param table: the ranks
     :param factory: the training triples, with labels
     :param by: some of :data:`BY`
     :param masks: modality -> which entities have it, shape: ``(num_entities,)``; default: :func:`modality_masks`
-    :returns: name -> the group of each rank
+    :returns: name -> the group of each rank, shape: ``(n,)``
     :raises EvaluationError: if a name is unknown, or what it needs is not there
     """
     for name in by:
@@ -130,7 +128,7 @@ def strata(
     target = numpy.where(tail, table.triples[:, 2], table.triples[:, 0])
     if {"query", "target"} & set(by):
         masks = {k: numpy.asarray(v, dtype=bool) for k, v in (masks or modality_masks(factory)).items()}
-    result: dict[str, Sequence[Any]] = {}
+    result: dict[str, Any] = {}
     relations, training = table.triples[:, 1], factory.mapped_triples
     for name in by:
         if name == "side":
@@ -164,7 +162,7 @@ def means_by_stratum(table: RankTable, factory: Any) -> dict[str, dict[str, dict
     """
     names = [name for name in STRATA if name not in ("query", "target") or GraphMetadata.of(factory)]
     reciprocal = pandas.Series(1 / table.realistic)
-    result = {}
+    result: dict[str, dict[str, dict[str, float]]] = {}
     for name, groups in strata(table, factory, names).items():
         found = reciprocal.groupby(numpy.asarray(groups)).agg(["size", "mean"])
         result[name] = {str(group): {"count": int(n), "mrr": float(mrr)} for group, n, mrr in found.itertuples()}
