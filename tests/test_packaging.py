@@ -48,6 +48,10 @@ def imports(path: pathlib.Path) -> Iterator[tuple[str, bool]]:
             yield name, id(node) not in later
 
 
+#: packages of extras whose distribution is called otherwise
+OTHERWISE = {"faiss": "faiss-cpu"}
+
+
 def test_imports_are_declared() -> None:
     """Every import has a requirement; one that only an extra brings is not needed to import the module."""
     distributions = packages_distributions()
@@ -55,8 +59,9 @@ def test_imports_are_declared() -> None:
     used = set()
     for path in sorted((ROOT / "pykeen_mmkg").rglob("*.py")):
         for name, at_once in imports(path):
-            # a package that is absent here (an extra) is called like its distribution
-            candidates = {canonicalize_name(found) for found in distributions.get(name, [name])}
+            # a package that is absent here (an extra) is called like its distribution, or listed above
+            absent = [OTHERWISE.get(name, name)]
+            candidates = {canonicalize_name(found) for found in distributions.get(name, absent)}
             used |= candidates
             allowed = REQUIRED if at_once else optional
             assert candidates & allowed, f"{path.relative_to(ROOT)} imports {name}, which setup.cfg does not declare"
