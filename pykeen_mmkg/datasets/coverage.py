@@ -1,7 +1,7 @@
 """Coverage of modalities: the entities, relations and triples with text or image, and those unseen in training."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -94,7 +94,7 @@ def measure_coverage(
     """
     tables = {"entities": (entities, [0, 2]), "relations": (relations, [1])}
     triples = {split: factory.mapped_triples for split, factory in factories.items()}
-    has = {items: (_flags(_texts(table)), _flags(table.images)) for items, (table, _) in tables.items()}
+    has = {items: (_flags(table.has_text()), _flags(table.images)) for items, (table, _) in tables.items()}
     seen = {items: occurring(triples["training"][:, columns], len(t)) for items, (t, columns) in tables.items()}
     unseen: dict[str, dict[str, tuple[str, ...]]] = {items: {} for items in tables}
     rows = []
@@ -115,10 +115,6 @@ def measure_coverage(
         unseen_entities=unseen["entities"],
         unseen_relations=unseen["relations"],
     )
-
-
-def _texts(table: ModalityTable) -> Iterator[str]:
-    return (name or description for name, description in zip(table.names, table.descriptions, strict=True))
 
 
 def _flags(values: Any) -> BoolTensor:

@@ -6,6 +6,7 @@ several lines, or every cell of the file is quoted. A file of comma-separated va
 tabs, whichever its first line has most of) is always read with quoting.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -30,6 +31,34 @@ SUFFIXES = tuple(suffix + packed for suffix in (".tsv", ".txt", ".csv") for pack
 MAX_UNPACKED = 1 << 31
 
 
+def read_bytes(path: pathlib.Path) -> bytes:
+    """Read a file, gzipped if it is called ``.gz``.
+
+    :param path: the file
+    :returns: its bytes
+    :raises DataError: if the file is missing, no regular file, or damaged
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not a file")
+    if not path.is_file():
+        raise DataError(f"{path} is no regular file" if path.exists() else f"{path} does not exist")
+    try:
+        if path.suffix != ".gz":
+            return path.read_bytes()
+        with gzip.open(path) as file:
+            data = file.read(MAX_UNPACKED + 1)
+    except (EOFError, zlib.error, OSError) as error:
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > MAX_UNPACKED:
+        raise DataError(f"{path} unpacks to more than {MAX_UNPACKED:,} bytes; unpack it yourself")
+    return data
+
+
+def without_mark(data: bytes) -> bytes:
+    """Return the bytes of a UTF-8 text without the mark of byte order that some editors put before it."""
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
 def read_text(path: pathlib.Path) -> str:
     r"""Read a UTF-8 text file, gzipped if it is called ``.gz``; ``\r\n`` becomes ``\n``.
 
@@ -37,22 +66,9 @@ def read_text(path: pathlib.Path) -> str:
     :returns: the text
     :raises DataError: if the file is missing, no regular file, not UTF-8, damaged, or binary
     """
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, not a file")
-    if not path.is_file():
-        raise DataError(f"{path} is no regular file" if path.exists() else f"{path} does not exist")
+    data = without_mark(read_bytes(path))
     try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as file:
-                data = file.read(MAX_UNPACKED + 1)
-            if len(data) > MAX_UNPACKED:
-                raise DataError(f"{path} unpacks to more than {MAX_UNPACKED:,} bytes; unpack it yourself")
-        else:
-            data = path.read_bytes()
-    except (EOFError, zlib.error, OSError) as error:
-        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}, line {line}: not UTF-8 ({error.reason}); convert the file to UTF-8") from None

@@ -52,7 +52,7 @@ def find_file(folder: pathlib.Path, *stems: str) -> pathlib.Path | None:
     return found[0] if found else None
 
 
-def _columns(header: Sequence[str]) -> tuple[int, int, int] | None:
+def find_columns(header: Sequence[str]) -> tuple[int, int, int] | None:
     """Return where head, relation and tail are by the names of the columns, None if it is no header."""
     names = [_ADDED.sub("", _ADDED.sub("", cell.strip().lower())) for cell in header]
     found = [next((i for i, name in enumerate(names) if name in known), -1) for known in _NAMES]
@@ -87,7 +87,7 @@ def read_triples(
     :raises DataError: if the file cannot be read, holds no triple, or has a row without exactly three non-empty columns
     """
     rows = read_rows(path)
-    columns = _columns(rows[0][1])
+    columns = find_columns(rows[0][1])
     if columns is not None and _is_triple(rows, relations):
         columns = None
     found: list[str] = []

@@ -1,23 +1,21 @@
 """Multimodal datasets: triples, tables of entities and relations, and images, from a folder."""
 
 import hashlib
-import json
 import logging
 import pathlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
-import torch
 from docdata import parse_docdata
 from pykeen.datasets.base import LazyDataset
 from pykeen.triples import TriplesFactory
-from pykeen.typing import LongTensor
+from pykeen.typing import LongTensor, MappedTriples
 
 from ..errors import DataError, DatasetNotFoundError
 from ..image_formats import describe_undecodable
 from ..options import strict
 from .candidate_lists import read_candidates, read_relations
+from .coded_triples import CodedTriples, read_coded
 from .coverage import Coverage, measure_coverage
 from .files import LabeledTriple, find_file, map_triples, read_triples
 from .image_folder import ImageName
@@ -209,20 +207,15 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         known_relations = () if relations is None else relations.labels
         self._duplicates = {}
         triples = {
-            split: self._without_duplicates(read_triples(path, known_relations, notes), split=split, path=path)
+            split: self._without_duplicates(read_coded(path, known_relations, notes), split=split, path=path)
             for split, path in paths.items()
         }
         for split, path in paths.items():
             self._check_rows(triples[split], path=path, entities=entities, relations=relations)
-        triples = self._held_out(split_anew(triples, self._split, notes), folder=folder)
-        self._entity_table = _complete(
-            entities,
-            labels={label for split in triples.values() for h, _, t in split for label in (h, t)},
-            kind="entity",
-        )
-        self._relation_table = _complete(
-            relations, labels={r for split in triples.values() for _, r, _ in split}, kind="relation"
-        )
+        final = self._held_out(split_anew(triples, self._split, notes), folder=folder)
+        triples = {split: CodedTriples.of(rows) for split, rows in final.items()}
+        self._entity_table = _complete(entities, [own.entities for own in triples.values()], "entity")
+        self._relation_table = _complete(relations, [own.relations for own in triples.values()], "relation")
         if len(self._entity_table) < 2:
             raise DataError(f"{folder} has the one entity {self._entity_table.labels[0]!r}: there is nothing to rank")
         if image_folder is not None:
@@ -230,6 +223,8 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         notes += describe_undecodable(path for paths in self._entity_table.images for path in paths)
 
         side_files = {name: folder / name for name in ("candidates.json", "dev_relations.txt", "known_true.tsv")}
+        index = (self._entity_table.index, self._relation_table.index)
+        mapped = {split: own.mapped(*index) for split, own in triples.items()}
         self._record = GraphMetadata(
             path=str(folder),
             entities=None if entity_path is None else str(entity_path),
@@ -240,14 +235,14 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
             features=features,
             added={},
             **{path.stem: str(path) if path.is_file() else None for path in side_files.values()},
-            digest=_digest(triples, self._entity_table, self._relation_table),
+            digest=_digest(mapped, self._entity_table, self._relation_table),
         )
         used = {*paths.values(), *side_files.values(), entity_path, relation_path}
         if ignored := ignored_files(folder, {path.name for path in used if path} | self.further_files):
             notes.append(f"ignored in {folder}: {', '.join(ignored)}")
         self._tell(folder, triples)
         self.metadata = self._record.to_metadata()
-        factories = {split: self._factory(rows, training=split == "training") for split, rows in triples.items()}
+        factories = {split: self._factory(rows, training=split == "training") for split, rows in mapped.items()}
         self._training = factories.pop("training")
         self._testing = factories.pop("testing")
         self._validation = factories.pop("validation", None)
@@ -256,36 +251,31 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
     def _load_validation(self) -> None:
         """Do nothing: all splits are loaded together, and a dataset without validation triples has none."""
 
-    def _factory(self, triples: Sequence[LabeledTriple], training: bool) -> TriplesFactory:
-        entity_to_id, relation_to_id = self._entity_table.index, self._relation_table.index
-        ids = [(entity_to_id[h], relation_to_id[r], entity_to_id[t]) for h, r, t in triples]
+    def _factory(self, mapped: MappedTriples, training: bool) -> TriplesFactory:
         return TriplesFactory(
-            mapped_triples=torch.as_tensor(ids, dtype=torch.long).view(-1, 3),
-            entity_to_id=entity_to_id,
-            relation_to_id=relation_to_id,
+            mapped_triples=mapped,
+            entity_to_id=self._entity_table.index,
+            relation_to_id=self._relation_table.index,
             create_inverse_triples=training and self._create_inverse_triples,
             metadata=self._record.to_metadata(),
         )
 
-    def _without_duplicates(
-        self, triples: list[LabeledTriple], split: str, path: pathlib.Path
-    ) -> Sequence[LabeledTriple]:
-        unique = list(dict.fromkeys(triples))
-        repeated = len(triples) - len(unique)
-        self._duplicates[split] = repeated
-        if not repeated:
+    def _without_duplicates(self, triples: CodedTriples, split: str, path: pathlib.Path) -> CodedTriples:
+        repeated = triples.repeated()
+        count = self._duplicates[split] = int(repeated.sum())
+        if not count:
             return triples
-        example = next(triple for triple, count in Counter(triples).items() if count > 1)
-        message = f"{path}: {repeated} of {len(triples)} triples repeat an earlier line, for instance {example}"
+        example = triples.first_repeated()
+        message = f"{path}: {count} of {len(triples)} triples repeat an earlier line, for instance {example}"
         if self._on_duplicates == "error":
             raise DataError(f"{message}; remove them or pass duplicates='drop'")
         self._notes.append(f"{message}: {'kept' if self._on_duplicates == 'keep' else 'each is used once'}")
-        return triples if self._on_duplicates == "keep" else unique
+        return triples if self._on_duplicates == "keep" else triples.select(~repeated)
 
-    def _tell(self, folder: pathlib.Path, triples: Mapping[str, Sequence[LabeledTriple]]) -> None:
+    def _tell(self, folder: pathlib.Path, triples: Mapping[str, CodedTriples]) -> None:
         """Say in one line what was read, and what was not."""
         table = self._entity_table
-        text, image = sum(map(bool, table.texts().values())), sum(map(bool, table.images))
+        text, image = sum(table.has_text()), sum(map(bool, table.images))
         sizes = ", ".join(f"{len(rows)} {name}" for name, rows in triples.items())
         read = (
             f"{folder}: {len(table)} entities, {text} with a text and {image} with an image; "
@@ -295,7 +285,7 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
 
     def _check_rows(
         self,
-        triples: Sequence[LabeledTriple],
+        triples: CodedTriples,
         path: pathlib.Path,
         entities: ModalityTable | None,
         relations: ModalityTable | None,
@@ -303,8 +293,11 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         """Raise an error if a triple has an entity or relation without a row."""
         if self._missing_rows == "allow":
             return
-        for kind, table, columns in (("entity", entities, (0, 2)), ("relation", relations, (1,))):
-            if table is None:
+        for kind, table, labels, columns in (
+            ("entity", entities, triples.entities, (0, 2)),
+            ("relation", relations, triples.relations, (1,)),
+        ):
+            if table is None or all(map(table.index.__contains__, labels)):
                 continue
             without = dict.fromkeys(t[i] for t in triples for i in columns if t[i] not in table.index)
             if without:
@@ -316,8 +309,8 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
                 )
 
     def _held_out(
-        self, triples: dict[str, Sequence[LabeledTriple]], folder: pathlib.Path
-    ) -> dict[str, Sequence[LabeledTriple]]:
+        self, triples: Mapping[str, Sequence[LabeledTriple]], folder: pathlib.Path
+    ) -> Mapping[str, Sequence[LabeledTriple]]:
         """Move the triples of the dev relations from training to validation, if asked."""
         if self._hold_out is None:
             return triples
@@ -434,17 +427,24 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         return f"{summary}{notes}{self.coverage().summary()}{end}"
 
 
-def _complete(table: ModalityTable | None, labels: set[str], kind: Literal["entity", "relation"]) -> ModalityTable:
+def _complete(
+    table: ModalityTable | None, labels: Iterable[Iterable[str]], kind: Literal["entity", "relation"]
+) -> ModalityTable:
     """Order a table by label and give a row to the labels that have none."""
+    known = sorted(set(() if table is None else table.labels).union(*labels))
     if table is None:
-        return ModalityTable.from_labels(sorted(labels), kind=kind, source=f"the triples (no {kind} table)")
-    return table.align(sorted(labels.union(table.labels)), missing="allow")
+        return ModalityTable.from_labels(known, kind=kind, source=f"the triples (no {kind} table)")
+    return table.align(known, missing="allow")
 
 
-def _digest(triples: Mapping[str, Sequence[LabeledTriple]], *tables: ModalityTable) -> str:
+def _digest(triples: Mapping[str, MappedTriples], *tables: ModalityTable) -> str:
+    """Return a SHA-256 of tables in the order of their labels, and of triples in whatever order."""
     sha = hashlib.sha256()
-    for split in sorted(triples):
-        sha.update(json.dumps([split, *sorted(triples[split])]).encode())
     for table in tables:
         sha.update(table.digest.encode())
+    for split in sorted(triples):
+        heads, relations, tails = triples[split].unbind(dim=1)
+        codes = (heads * len(tables[1]) + relations) * len(tables[0]) + tails
+        sha.update(f"{len(split)} {split} {len(codes)} ".encode())
+        sha.update(codes.sort().values.numpy().astype("<i8").tobytes())
     return sha.hexdigest()

@@ -17,7 +17,8 @@ from .frames import GraphTables, read_frame, read_frames
 from .image_urls import FetchRule, is_url
 from .labels import KINDS, Kind
 from .rdf import rdf_format, read_rdf
-from .tables import ModalityTable, image_parts
+from .table_images import image_parts
+from .tables import ModalityTable
 from .triple_splits import SplitRule
 from .wikidata import is_dump, read_wikidata
 

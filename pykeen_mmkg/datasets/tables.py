@@ -10,23 +10,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from ..errors import DataError, ImageError
-from ..io import link_or_copy, write_text
+import numpy
+
+from ..errors import DataError
+from ..io import write_text
+from .clean_cells import clean_cells
 from .delimited import broken_row, format_rows, read_rows
 from .files import check_label, tell
 from .image_folder import ImageName, describe_unmatched, find_images
-from .image_urls import FETCHED, FetchRule, fetch_images, fetched_images, is_url
+from .image_urls import FETCHED, FetchRule, fetch_images, fetched_images
 from .labels import Kind
+from .table_images import place_image, read_images
 
 __all__ = ["ModalityTable", "load_table"]
 
 Missing = Literal["error", "allow"]
-
-#: an environment variable: folders (as in PATH) outside of a table's own from which its images may be
-IMAGE_PATH = "PYKEEN_MMKG_IMAGES"
-
-#: the folder beside a table that is written in which images from elsewhere get a second name
-LINKED = "linked_images"
 
 _BREAKS = re.compile(r"\s*[\t\r\n]+\s*")
 
@@ -99,9 +97,45 @@ class ModalityTable:
         path = pathlib.Path(path)
         if not path.exists():
             raise DataError(f"{kind} table {path} does not exist")
-        (_, header), *body = read_rows(path)
         found: list[str] = []
-        columns = _read_header(header, path=path, kind=kind, notes=found)
+        result = cls._clean(path, kind, found) or cls._by_rows(path, kind, found)
+        if result.urls:
+            result = result._with_fetched(path.parent / FETCHED, fetch, found)
+        tell(found, notes)
+        return result
+
+    @classmethod
+    def _clean(cls, path: pathlib.Path, kind: Kind, notes: list[str]) -> "ModalityTable | None":
+        """Load a file that is beyond doubt by its columns, see :mod:`.clean_cells`; None for any other."""
+        cells = clean_cells(path)
+        if cells is None or len(cells.starts) == 1:
+            return None
+        count = len(cells.starts) - 1
+        told: list[str] = []
+        columns = _read_header(cells.row(0), path=path, kind=kind, notes=told)
+        labels, names, descriptions = (
+            list(map(str.strip, cells.column(columns[key]))) if key in columns else [""] * count
+            for key in ("key", "name", "description")
+        )
+        if not all(labels) or len(set(labels)) < count or labels != cells.column(columns["key"]):
+            return None
+        urls: dict[str, tuple[str, ...]] = {}
+        images: list[tuple[pathlib.Path, ...]] = [()] * count
+        if "images" in columns:
+            listed = cells.column(columns["images"])
+            for row in (row for row, field in enumerate(listed) if field):
+                where = f"line {row + 2}: {kind} {labels[row]!r}"
+                images[row], addresses = read_images(listed[row], path=path, row=where)
+                if addresses:
+                    urls[labels[row]] = addresses
+        notes += told
+        return cls(tuple(labels), tuple(names), tuple(descriptions), tuple(images), kind, str(path), urls)
+
+    @classmethod
+    def _by_rows(cls, path: pathlib.Path, kind: Kind, notes: list[str]) -> "ModalityTable":
+        """Load a file row by row, and say of the first one that is wrong what is wrong with it."""
+        (_, header), *body = read_rows(path)
+        columns = _read_header(header, path=path, kind=kind, notes=notes)
         width = len(header)
         if (broken := broken_row(body, width)) is not None:
             raise DataError(f"{path}, line {broken}: a quote opens in {width} columns and is not closed in the line")
@@ -135,18 +169,13 @@ class ModalityTable:
             rows[label] = number
             names.append(_BREAKS.sub(" ", fields[name_at].strip()))
             descriptions.append(_BREAKS.sub(" ", fields[text_at].strip()))
-            listed = image_parts(fields[image_at])
-            local = [part for part in listed if not is_url(part)]
-            if len(local) < len(listed):
-                urls[label] = tuple(part for part in listed if is_url(part))
-            paths.append(_read_images(local, path=path, row=f"line {number}: {kind} {label!r}"))
+            images, addresses = read_images(fields[image_at], path=path, row=f"line {number}: {kind} {label!r}")
+            paths.append(images)
+            if addresses:
+                urls[label] = addresses
         if spaced:
-            found.append(f"{path}: spaces around {len(spaced)} labels are left out, e.g. of {spaced[0]!r}")
-        result = cls(tuple(rows), tuple(names), tuple(descriptions), tuple(paths), kind, str(path), urls)
-        if urls:
-            result = result._with_fetched(path.parent / FETCHED, fetch, found)
-        tell(found, notes)
-        return result
+            notes.append(f"{path}: spaces around {len(spaced)} labels are left out, e.g. of {spaced[0]!r}")
+        return cls(tuple(rows), tuple(names), tuple(descriptions), tuple(paths), kind, str(path), urls)
 
     def _with_fetched(self, folder: pathlib.Path, rule: FetchRule | None, notes: list[str]) -> "ModalityTable":
         """Add the images that are kept in a folder under their addresses, behind the others; fetch them before."""
@@ -211,6 +240,8 @@ class ModalityTable:
         if missing not in ("error", "allow"):
             raise DataError(f"missing_rows={missing!r} is neither 'error' nor 'allow'")
         labels = tuple(labels)
+        if labels == self.labels:
+            return self
         without = [label for label in labels if label not in self.index]
         if without and missing == "error":
             more = f" and {len(without) - 1} more" if len(without) > 1 else ""
@@ -218,13 +249,15 @@ class ModalityTable:
                 f"{self.source} has no row for the {self.kind} {without[0]!r}{more}; add the row (its fields can be "
                 f"empty) or pass missing_rows='allow'"
             )
-        rows = [self.index.get(label) for label in labels]
+        # what has no row is in the one behind the last
+        last = len(self.labels)
+        rows = [self.index.get(label, last) for label in labels]
         return dataclasses.replace(
             self,
             labels=labels,
-            names=tuple("" if i is None else self.names[i] for i in rows),
-            descriptions=tuple("" if i is None else self.descriptions[i] for i in rows),
-            images=tuple(() if i is None else self.images[i] for i in rows),
+            names=tuple(map((*self.names, "").__getitem__, rows)),
+            descriptions=tuple(map((*self.descriptions, "").__getitem__, rows)),
+            images=tuple(map((*self.images, ()).__getitem__, rows)),
             urls={label: self.urls[label] for label in labels if label in self.urls} if self.urls else {},
         )
 
@@ -267,6 +300,10 @@ class ModalityTable:
             for label, *parts in zip(self.labels, *columns, strict=True)
         }
 
+    def has_text(self) -> list[bool]:
+        """Return which labels have a text."""
+        return [bool(name or text) for name, text in zip(self.names, self.descriptions, strict=True)]
+
     def image_dict(self) -> dict[str, tuple[pathlib.Path, ...]]:
         """Give the images per label, n entries, an empty tuple where there is none."""
         return dict(zip(self.labels, self.images, strict=True))
@@ -278,10 +315,14 @@ class ModalityTable:
         The bytes of the images are not read here: the feature store addresses each of them by its content.
         """
         sha = hashlib.sha256(self.kind.encode())
-        for row in zip(self.labels, self.names, self.descriptions, self.images, strict=True):
-            *texts, images = row
-            sizes = [(image.name, image.stat().st_size if image.is_file() else -1) for image in images]
-            sha.update(json.dumps([*texts, sizes]).encode())
+        for column in (self.labels, self.names, self.descriptions):
+            # how long each is, too: else the end of one could be the beginning of the next
+            sha.update(numpy.fromiter(map(len, column), dtype="<i8", count=len(column)).tobytes())
+            sha.update("".join(column).encode("utf-8", "surrogatepass"))
+        for row, images in enumerate(self.images):
+            if images:
+                sizes = [(image.name, image.stat().st_size if image.is_file() else -1) for image in images]
+                sha.update(json.dumps([row, *sizes]).encode())
         return sha.hexdigest()
 
     def save(self, path: str | pathlib.Path) -> None:
@@ -304,7 +345,7 @@ class ModalityTable:
                 raise DataError(
                     f"{self.kind} {label!r}: a field holds a tab or a line break and cannot be written to {path}"
                 )
-            placed = [_place(image, path.parent) for image in images] + list(self.urls.get(label, ()))
+            placed = [place_image(image, path.parent) for image in images] + list(self.urls.get(label, ()))
             rows.append([*texts] + ["|".join(placed)] * pictured)
         write_text(path, format_rows(rows))
 
@@ -333,44 +374,6 @@ def _read_header(cells: Sequence[str], path: pathlib.Path, kind: Kind, notes: li
     if ignored:
         notes.append(f"{path}: the columns {ignored} are not used")
     return columns
-
-
-def image_parts(field: str) -> list[str]:
-    """Return the paths and URLs of an image column's cell."""
-    return [part.strip() for part in field.split("|") if part.strip()]
-
-
-def _read_images(parts: Iterable[str], path: pathlib.Path, row: str) -> tuple[pathlib.Path, ...]:
-    """Resolve the paths of an image column."""
-    images = []
-    for part in parts:
-        image = path.parent / part
-        within = [path.parent, *map(pathlib.Path, filter(None, os.environ.get(IMAGE_PATH, "").split(os.pathsep)))]
-        if not any(_lies_in(image, folder) for folder in within):
-            raise ImageError(
-                f"{path}, {row}: the image {part!r} is outside of the table's folder. Put it there, or allow "
-                f"its folder by the environment variable {IMAGE_PATH}"
-            )
-        if not image.is_file():
-            raise ImageError(f"{path}, {row}: the image {part!r} does not exist (looked for {image})")
-        images.append(image)
-    return tuple(images)
-
-
-def _lies_in(path: pathlib.Path, folder: pathlib.Path) -> bool:
-    """Return whether a path is that of something in a folder, as it is written: links are the folder's owner's."""
-    return pathlib.PurePath(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
-
-
-def _place(image: pathlib.Path, folder: pathlib.Path) -> str:
-    """Return the path of an image relative to a folder; one from elsewhere is linked there, or copied, first."""
-    if not _lies_in(image, folder):
-        origin = hashlib.sha256(os.path.abspath(image.parent).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-        placed = folder / LINKED / origin / image.name
-        if not placed.exists():
-            link_or_copy(image, placed)
-        image = placed
-    return pathlib.Path(os.path.abspath(image)).relative_to(os.path.abspath(folder)).as_posix()
 
 
 def load_table(

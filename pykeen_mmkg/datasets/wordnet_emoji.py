@@ -84,8 +84,8 @@ class WordNetEmoji(MultimodalDataset):
         return super()._split_paths(folder) | {stem: folder / f"{stem}.tsv" for stem in self.further_splits}
 
     def _held_out(
-        self, triples: dict[str, Sequence[LabeledTriple]], folder: pathlib.Path
-    ) -> dict[str, Sequence[LabeledTriple]]:
+        self, triples: Mapping[str, Sequence[LabeledTriple]], folder: pathlib.Path
+    ) -> Mapping[str, Sequence[LabeledTriple]]:
         """Make the dev relations unseen, if asked: their triples with seen entities become the validation split."""
         if self._hold_out is None:
             return triples
@@ -93,7 +93,7 @@ class WordNetEmoji(MultimodalDataset):
         training = [triple for triple in triples["training"] if triple[1] not in dev]
         seen = {entity for head, _, tail in training for entity in (head, tail)}
         validation = [t for t in triples["training"] if t[1] in dev and t[0] in seen and t[2] in seen]
-        return triples | {"training": training, "validation": validation}
+        return {**triples, "training": training, "validation": validation}
 
     @cached_property
     def unseen(self) -> Mapping[str, UnseenEntity]:
