@@ -181,6 +181,69 @@ def step() -> Iterator[Figure]:
     yield Figure("step: exponent from 10 k to 1 M entities", slope, "", at_most=0.5)
 
 
+@row("epoch-memory", minutes=2)
+def epoch_memory() -> Iterator[Figure]:
+    """Train on 5 M entities with features in a file of float16: what the features cost beside their file."""
+    import torch
+
+    from pykeen_mmkg.features import FeatureStore
+    from pykeen_mmkg.models.vlkge import VLKGE
+
+    size, dim = 5_000_000, 128
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "textual.safetensors")
+        labels = [f"e{i}" for i in range(size)]
+        vectors = torch.randn(1000, dim).half().repeat(size // 1000, 1)
+        present = torch.ones(size, dtype=torch.bool)
+        FeatureStore(tuple(labels), vectors, present, present.long(), "textual").save(path)
+        del vectors
+        factory = random_graph(size, 512 * 8)
+        before = reset_peak()
+        model = VLKGE(
+            triples_factory=factory,
+            embedding_dim=dim,
+            modalities=["textual"],
+            sources={"features": {"textual": str(path)}},
+            representation_kwargs={"feature_kwargs": {"projection": True}},
+        )
+        yield Figure("memory of the model: 5 M x 128 features of float16 (1.28 GB)", memory("VmHWM") - before, "GB")
+        start, own = reset_peak(), memory("RssAnon")
+        trained(model, factory, 2)
+        yield Figure("memory of an epoch over them, above the model", memory("VmHWM") - start, "GB", at_most=2.0)
+        yield Figure("... of it without the mapped file", memory("RssAnon") - own, "GB", at_most=0.5)
+
+
+@row("store", minutes=1)
+def store() -> Iterator[Figure]:
+    """Write and read a store of 3 M labels, and take its digest."""
+    import torch
+
+    from pykeen_mmkg.features import FeatureStore
+
+    size, dim = 3_000_000, 64
+    labels = tuple(f"http://www.wikidata.org/Q{i:09d}" for i in range(size))
+    present = torch.ones(size, dtype=torch.bool)
+    made = FeatureStore(labels, torch.ones(size, dim).half(), present, present.long(), "textual")
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "textual.safetensors")
+        before = reset_peak()
+        yield Figure("store, 3 M labels of 34 characters: writing", seconds(lambda: made.save(path), 1), "s")
+        content = size * (dim * 2 + len(labels[0]) + 8 + 1 + 8)
+        yield Figure("store: size to its content", path.stat().st_size / content, "x", at_most=1.01)
+        yield Figure("store: memory for writing", memory("VmHWM") - before, "GB", at_most=1.0)
+        start = time.process_time()
+        loaded = FeatureStore.load(path)
+        yield Figure("store: reading", time.process_time() - start, "s", at_most=10.0)
+        before = reset_peak()
+        start = time.process_time()
+        digest = loaded.digest
+        yield Figure("store: digest", time.process_time() - start, "s")
+        # the file is mapped, and counts once it has been read
+        growth = memory("VmHWM") - before - path.stat().st_size / 1e9
+        yield Figure("store: memory for the digest, beside the mapped file", growth, "GB", at_most=0.2)
+        assert digest == made.digest and loaded.labels == labels
+
+
 def measured(name: str) -> list[Figure]:
     """Run a row in a process of its own."""
     with tempfile.NamedTemporaryFile(mode="r", suffix=".json") as file:

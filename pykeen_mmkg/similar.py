@@ -77,7 +77,7 @@ class Neighbours:
             own = store.labels.index(label)
             if not store.mask[own]:
                 raise DataError(f"{label!r} has no {store.modality} vector. Others are {modalities_of(self.model)}.")
-            query = store.vectors[own]
+            query = store.vectors[own].float()
         else:
             store, vectors = self._vectors(modality or (TEXTUAL if text is not None else VISUAL))
             query = self._encode(store, TEXTUAL if text is not None else VISUAL, text if text is not None else image)

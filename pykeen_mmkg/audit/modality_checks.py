@@ -158,7 +158,7 @@ def _placeholders(store: FeatureStore, name: str) -> Iterator[Finding]:
         return Finding("placeholder-vectors", severity, message, {"store": name, **details})
 
     rows = store.mask.nonzero().view(-1)
-    vectors = store.vectors[rows]
+    vectors = store.vectors[rows].float()
     result = find_placeholders(vectors)
     labels = [store.labels[row] for row in rows.tolist()]
     zero = [labels[row] for row in (~vectors.any(dim=1)).nonzero().view(-1).tolist()]

@@ -2,16 +2,18 @@
 
 A store is a single safetensors file that holds
 
-========== ================== =======================================================================
-tensor     shape, type        meaning
-========== ================== =======================================================================
-vectors    ``(n, d)`` float   row i belongs to label i; zero where the mask is False
-mask       ``(n,)`` bool      whether the item has this modality at all
-counts     ``(n,)`` int64     how many inputs (e.g., images) were averaged; zero where the mask is False
-========== ================== =======================================================================
+============= =================== =====================================================================
+tensor        shape, type         meaning
+============= =================== =====================================================================
+vectors       ``(n, d)`` float    row i belongs to label i; zero where the mask is False
+mask          ``(n,)`` bool       whether the item has this modality at all
+counts        ``(n,)`` int64      how many inputs (e.g., images) were averaged; zero where the mask is False
+labels        ``(b,)`` uint8      the labels in UTF-8, one after the other
+label_offsets ``(n + 1,)`` int64  where each label begins, and the last one ends
+============= =================== =====================================================================
 
-and one JSON document in its metadata with the labels, the modality and the provenance. Neither holds a date, so
-that equal input gives equal bytes.
+and one JSON document in its metadata with the modality and the provenance. Neither holds a date, so that equal input
+gives equal bytes. Files of format 1, which have the labels in the document, are read as well.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from safetensors.torch import save_file
 
 from ..errors import FeatureError
 from ..io import written_whole
+from .label_tensors import json_parts, labels_from_tensors, labels_to_tensors
 
 __all__ = ["FEATURE_PATH", "TEXTUAL", "VISUAL", "FeatureStore", "find_moved", "first_infinite", "save_atomically"]
 
@@ -47,8 +50,12 @@ FEATURE_PATH = "PYKEEN_MMKG_FEATURES"
 #: The entry of the provenance that lists, as JSON, the labels that were added to a model after training
 ADDED = "added"
 
-#: The version of the file layout
-FORMAT = 1
+#: The version of the file layout, and those that are read
+FORMAT = 2
+FORMATS = (1, 2)
+
+#: Bytes of vectors that are looked at together where all are
+CHUNK_BYTES = 1 << 24
 
 
 def first_infinite(vectors: torch.Tensor) -> int | None:
@@ -114,7 +121,7 @@ class FeatureStore:
     #: The labels, length: n
     labels: tuple[str, ...]
 
-    #: The vectors, shape: ``(n, d)``; zero where the mask is False
+    #: The vectors, shape: ``(n, d)``; zero where the mask is False. Of the type of the file, as float16
     vectors: torch.Tensor
 
     #: Whether an item has the modality, shape: ``(n,)``
@@ -192,29 +199,34 @@ class FeatureStore:
         """
         path = pathlib.Path(path).expanduser()
         tensors, document = open_document(path)
-        if document.get("kind") != "features" or document.get("format") != FORMAT:
+        if document.get("kind") != "features" or document.get("format") not in FORMATS:
             raise FeatureError(
                 f"{path} holds {document.get('kind')!r} in format {document.get('format')}, but this version of "
-                f"pykeen-mmkg reads 'features' in format {FORMAT}. Encode again."
+                f"pykeen-mmkg reads 'features' in format {FORMAT} or older. Encode again, or upgrade pykeen-mmkg."
             )
-        labels = tuple(document["labels"])
-        n = len(labels)
         try:
+            if document["format"] == 1:
+                labels = tuple(document["labels"])
+            else:
+                labels = labels_from_tensors(tensors["labels"], tensors["label_offsets"])
+            n = len(labels)
             vectors, mask, counts = tensors["vectors"], tensors["mask"], tensors["counts"]
         except KeyError as error:
             raise FeatureError(f"{path} is damaged: it lacks the tensor {error}; encode or import it again.") from None
+        except FeatureError as error:
+            raise FeatureError(f"{path} is damaged: {error}; encode or import it again.") from None
         if vectors.ndim != 2 or any(tensor.shape[0] != n for tensor in (vectors, mask, counts)):
             raise FeatureError(f"{path} is damaged: {n} labels, but vectors of shape {tuple(vectors.shape)}.")
-        # a store of smaller floats is small on the disk only: float32 needs no copy and stays mapped
-        return cls(labels, vectors.float(), mask, counts, document["modality"], dict(document["provenance"]), path)
+        # vectors of smaller floats stay as they are, and mapped: rows become float32 when they are used
+        return cls(labels, vectors, mask, counts, document["modality"], dict(document["provenance"]), path)
 
     def save(self, path: str | pathlib.Path, dtype: torch.dtype | None = None) -> pathlib.Path:
         """Write the store as one safetensors file; nothing half-written ever stays.
 
         :param path: the file, usually ``*.safetensors``
         :param dtype: the type of the vectors in the file, for instance :data:`torch.float16` for half the size; by
-            default that of the store. :meth:`load` gives float32 again, but not what the rounding took, so the digest
-            differs.
+            default that of the store. Rows are float32 again when they are used (:meth:`lookup`, representations), but
+            without what the rounding took, so the digest differs.
         :returns: the path
         :raises FeatureError: if the folder cannot be written
         """
@@ -222,14 +234,14 @@ class FeatureStore:
         document = {
             "kind": "features",
             "format": FORMAT,
-            "labels": self.labels,
             "modality": self.modality,
             "provenance": dict(self.provenance),
         }
         vectors = self.vectors if dtype is None else self.vectors.to(dtype)
-        if dtype is not None and not bool(torch.isfinite(vectors).all()):
+        if dtype is not None and not all(bool(torch.isfinite(part).all()) for part in self._chunks(vectors)):
             raise FeatureError(f"The {self.modality} vectors hold numbers that are too large for {dtype}.")
-        save_atomically({"vectors": vectors, "mask": self.mask, "counts": self.counts}, path, document)
+        tensors = {"vectors": vectors, "mask": self.mask, "counts": self.counts, **labels_to_tensors(self.labels)}
+        save_atomically(tensors, path, document)
         return path
 
     def __len__(self) -> int:
@@ -257,17 +269,17 @@ class FeatureStore:
         """Get the vectors of some labels.
 
         :param labels: the labels, in any order and with repetitions, length: m
-        :returns: the vectors, shape: ``(m, d)``, and the mask, shape: ``(m,)``. A label that the store does not know,
-            or that lacks the modality, has a zero row and the mask False. Both are new tensors.
+        :returns: the vectors, shape: ``(m, d)``, float32, and the mask, shape: ``(m,)``. A label that the store does
+            not know, or that lacks the modality, has a zero row and the mask False. Both are new tensors.
         """
         index = self._index
         rows = torch.as_tensor([index.get(label, -1) for label in labels], dtype=torch.long)
         known = rows >= 0
         if not len(self) or not bool(known.any()):
-            return self.vectors.new_zeros(len(rows), self.dim), torch.zeros(len(rows), dtype=torch.bool)
+            return torch.zeros(len(rows), self.dim), torch.zeros(len(rows), dtype=torch.bool)
         rows = rows.clamp(min=0)
         mask = self.mask[rows] & known
-        return self.vectors[rows].masked_fill_(~mask.unsqueeze(-1), 0.0), mask
+        return self.vectors[rows].float().masked_fill_(~mask.unsqueeze(-1), 0.0), mask
 
     def restricted(self, labels: Iterable[str]) -> FeatureStore:
         """Get a store of some labels only.
@@ -285,9 +297,13 @@ class FeatureStore:
 
         :raises FeatureError: at NaN or infinity; the message names the first label concerned
         """
-        bad = first_infinite(self.vectors)
+        bad, count, start = None, 0, 0
+        for part in self._chunks(self.vectors):
+            if (row := first_infinite(part)) is not None:
+                bad = start + row if bad is None else bad
+                count += int((~torch.isfinite(part).all(dim=-1)).sum())
+            start += len(part)
         if bad is not None:
-            count = int((~torch.isfinite(self.vectors).all(dim=-1)).sum())
             raise FeatureError(
                 f"The {self.modality} vector of {self.labels[bad]!r} holds NaN or infinity ({count} of {len(self)} "
                 "rows do). Repair the features, or set mask=False for items without this modality."
@@ -318,12 +334,21 @@ class FeatureStore:
     @cached_property
     def digest(self) -> str:
         """A SHA-256 of the content: labels, modality, vectors, mask and counts, but not the provenance."""
-        digest = hashlib.sha256()
-        head = {"labels": self.labels, "modality": self.modality, "dim": self.dim}
-        digest.update(json.dumps(head, sort_keys=True).encode())
+        digest = hashlib.sha256(f'{{"dim": {self.dim}, "labels": '.encode())
+        for text in json_parts(self.labels):
+            digest.update(text.encode())
+        digest.update(f', "modality": {json.dumps(self.modality)}}}'.encode())
         for tensor in (self.vectors, self.mask, self.counts):
-            digest.update(tensor.numpy().tobytes())
+            for part in self._chunks(tensor):
+                part = part.float() if part.is_floating_point() else part
+                digest.update(part.contiguous().numpy().data)
         return digest.hexdigest()
+
+    @staticmethod
+    def _chunks(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Cut a tensor into rows of no more than some bytes together."""
+        row = max(1, tensor[:1].numel() * tensor.element_size())
+        return tensor.split(max(1, CHUNK_BYTES // row))
 
 
 def find_moved(path: str | pathlib.Path) -> pathlib.Path:

@@ -235,7 +235,8 @@ def _extended(
     find: Callable[[], VisionLanguageEncoder],
 ) -> FeatureStore:
     """Return features with rows for new entities, marked as added."""
-    vectors = store.vectors.new_zeros(len(new), store.dim)
+    # float32, so that new rows lose nothing to a store of smaller floats
+    vectors = torch.zeros(len(new), store.dim)
     counts = torch.zeros(len(new), dtype=torch.long)
     left = {
         label: entity.encodable(modality)

@@ -25,6 +25,9 @@ __all__ = ["FEATURE_PATH", "FeatureRepresentation"]
 
 logger = logging.getLogger(__name__)
 
+#: The bytes up to which a table of features is by itself a buffer of the model
+DEVICE_BYTES = 1 << 30
+
 
 class _Source:
     """Where rows come from: a store (by label) or a tensor (by position)."""
@@ -155,7 +158,7 @@ class FeatureRepresentation(CachedRepresentation):
         impute: Imputation | None = None,
         impute_kwargs: Mapping[str, Any] | None = None,
         l2_normalize: bool = False,
-        storage: str = "device",
+        storage: str = "auto",
         shuffle: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -182,7 +185,9 @@ class FeatureRepresentation(CachedRepresentation):
             ``shuffle``, ``temperature``, ``ridge``
         :param l2_normalize: whether to bring each vector to unit length, last of all
         :param storage: ``device``: a buffer, which follows the model; ``cpu``: host memory, from which the rows that
-            are needed go to the model's device. With a feature file these are memory-mapped.
+            are needed go to the model's device. With a feature file these are memory-mapped, in the file's own type.
+            By default a table of up to :data:`DEVICE_BYTES` is a buffer, a larger one stays in host memory. A larger
+            one that fits into a GPU is faster there, with ``device``
         :param shuffle: a seed, for the shuffled-features control: the rows change places at random among the ids
             that have one, so that the distribution is kept and the meaning is lost. ``None`` leaves them in place.
         :param kwargs: further keyword arguments of :class:`~pykeen_mmkg.nn.cached.CachedRepresentation`; the cache is
@@ -200,8 +205,12 @@ class FeatureRepresentation(CachedRepresentation):
             max_id = len(source.vectors) if labels is None else len(labels)
         if labels is not None and len(labels) != max_id:
             raise MaxIDMismatchError(f"There are {len(labels)} labels for {max_id} ids.")
-        if storage not in {"device", "cpu"}:
-            raise FeatureError(f"Unknown storage {storage!r}; choose one of device, cpu.")
+        if storage not in {"auto", "device", "cpu"}:
+            raise FeatureError(f"Unknown storage {storage!r}; choose one of auto, device, cpu.")
+        processed = center or whiten is not None or impute is not None
+        if storage == "auto":
+            size = max_id * source.vectors.shape[-1] * torch.get_default_dtype().itemsize
+            storage = "device" if processed or size <= DEVICE_BYTES else "cpu"
         own = source.located(labels, max_id, shuffle)
         own_dim = source.vectors.shape[-1]
         dim = _only(shape, default=own_dim)
@@ -221,7 +230,7 @@ class FeatureRepresentation(CachedRepresentation):
         self.normalize_features = normalize_features
         self.l2_normalize = l2_normalize
         self._options: dict[str, Any] | None = None
-        if center or whiten is not None or impute is not None:
+        if processed:
             self._options = dict(centered=center, whitening=whiten, imputation=impute)
         self._other: _Located | None = None
         vectors = [source.vectors]
@@ -279,9 +288,11 @@ class FeatureRepresentation(CachedRepresentation):
             return self.features if indices is None else self.features[indices.to(self.mask.device)]
         assert self._host is not None
         rows = (self._host_rows if indices is None else self._host_rows[indices.cpu()]).long()
-        x = self._host[rows.clamp(min=0)].to(device=self.mask.device)
+        x = self._host.index_select(0, rows.clamp(min=0).flatten()).view(*rows.shape, -1).to(device=self.mask.device)
         x = x.to(dtype=torch.get_default_dtype() if self.projection is None else self.projection.weight.dtype)
-        x = x.masked_fill(rows.lt(0).unsqueeze(-1).to(x.device), 0.0)
+        absent = rows < 0
+        if bool(absent.any()):
+            x = x.masked_fill(absent.unsqueeze(-1).to(x.device), 0.0)
         return functional.normalize(x, dim=-1) if self.normalize_features and self._options is None else x
 
     def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:

@@ -241,7 +241,7 @@ def test_features_belong_to_the_items_that_have_the_modality(
     assert set(store.labels) == wanted
     assert bool(store.mask.all())
     assert store.dim == 256
-    assert store.vectors.dtype == torch.float32
+    assert store.vectors.dtype == torch.float16
     assert len(torch.unique(store.vectors, dim=0)) > 0.99 * len(store)
     assert int(store.counts.sum()) == (len(list((FOLDER / "images").iterdir())) if name == "visual" else len(wanted))
 

@@ -1,5 +1,6 @@
 """Tests of the feature store."""
 
+import hashlib
 import json
 import multiprocessing
 import time
@@ -116,14 +117,16 @@ def test_save_and_load(store, tmp_path):
 
 
 def test_half_precision(store, tmp_path):
-    """A store may take half the space; it is read as float32, without what the rounding took."""
+    """A store may take half the space; its rows are float32, without what the rounding took."""
     vectors = torch.rand(100, 64, generator=torch.Generator().manual_seed(0))
     store = FeatureStore.from_tensors([str(i) for i in range(100)], vectors)
     full, half = store.save(tmp_path / "full"), store.save(tmp_path / "half", dtype=torch.float16)
     assert half.stat().st_size < 0.6 * full.stat().st_size
     again = FeatureStore.load(half)
-    assert again.vectors.dtype == torch.float32
-    assert torch.equal(again.vectors, vectors.half().float())
+    assert again.vectors.dtype == torch.float16
+    assert torch.equal(again.lookup(again.labels)[0], vectors.half().float())
+    assert again.digest == FeatureStore.from_tensors(again.labels, vectors.half()).digest
+    assert again.save(tmp_path / "again").read_bytes() == half.read_bytes()
     with pytest.raises(FeatureError, match="too large for torch.float16"):
         FeatureStore.from_tensors(["a"], torch.full((1, 1), 1e6)).save(tmp_path / "large", dtype=torch.float16)
 
@@ -297,3 +300,39 @@ def test_loading_reads_no_vectors(tmp_path):
     vectors, mask = loaded.lookup(reversed(labels))
     assert time.perf_counter() - start < 20  # a slip into quadratic time takes minutes
     assert mask.all() and vectors.sum() == n * dim
+
+
+def test_files_of_format_1(store, tmp_path):
+    """Files that have their labels in the header, as those written before, are read, and have the same digest."""
+    path = tmp_path / "x.safetensors"
+    tensors = {"vectors": store.vectors, "mask": store.mask, "counts": store.counts}
+    document = {"kind": "features", "format": 1, "labels": store.labels, "modality": store.modality, "provenance": {}}
+    safetensors.torch.save_file(tensors, path, {"pykeen_mmkg": json.dumps(document)})
+    loaded = FeatureStore.load(path)
+    assert loaded.labels == store.labels and torch.equal(loaded.vectors, store.vectors)
+    assert loaded.digest == store.digest
+
+
+def test_digest_is_that_of_the_whole(store, monkeypatch):
+    """Taken in parts, the digest is that of all bytes at once, so that saved models know their features."""
+    head = {"labels": store.labels, "modality": store.modality, "dim": store.dim}
+    expected = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    for tensor in (store.vectors, store.mask, store.counts):
+        expected.update(tensor.numpy().tobytes())
+    monkeypatch.setattr("pykeen_mmkg.features.store.CHUNK_BYTES", 1)
+    assert store.digest == expected.hexdigest()
+
+
+def test_damaged_labels(store, tmp_path):
+    """Labels that do not fit are told of with the file."""
+    path = store.save(tmp_path / "x.safetensors")
+    with safetensors.safe_open(path, "pt") as file:
+        tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+    for name, change, match in (
+        ("label_offsets", torch.tensor([0, 1]), "x.safetensors.*offsets"),
+        ("label_offsets", None, "label_offsets"),
+    ):
+        changed = {**tensors, name: change} if change is not None else {k: v for k, v in tensors.items() if k != name}
+        safetensors.torch.save_file(changed, path, metadata)
+        with pytest.raises(FeatureError, match=match):
+            FeatureStore.load(path)

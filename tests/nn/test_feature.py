@@ -277,3 +277,19 @@ def test_imputation_from_another_file_is_noticed(tmp_path: pathlib.Path) -> None
         pickle.loads(pickled)
     with pytest.raises(FeatureError, match="impute_kwargs"):
         FeatureRepresentation(**options)
+
+
+def test_large_tables_stay_in_their_file(store: FeatureStore, tmp_path: pathlib.Path, monkeypatch) -> None:
+    """By default a table beyond a size is not copied: rows come from the map, in the type of the file, as float32."""
+    half = store.save(tmp_path / "half.safetensors", dtype=torch.float16)
+    small = FeatureRepresentation(features=half, labels=LABELS)
+    assert small.storage == "device" and small.features is not None
+    monkeypatch.setattr("pykeen_mmkg.nn.feature.DEVICE_BYTES", 8)
+    large = FeatureRepresentation(features=half, labels=LABELS)
+    assert large.storage == "cpu" and large.features is None
+    assert large._host is not None and large._host.dtype == torch.float16
+    ids = torch.tensor([[0, 1], [1, 2]])
+    assert large(ids).dtype == torch.float32
+    assert torch.equal(large(ids), small(ids)) and torch.equal(large(), small())
+    # what is computed from the whole table has no use for the file
+    assert FeatureRepresentation(features=half, labels=LABELS, center=True).storage == "device"
