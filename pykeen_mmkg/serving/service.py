@@ -27,7 +27,7 @@ __all__ = ["NewItem", "QueryService"]
 
 #: what an answer says of how sure it is
 SOFTMAX = "softmax of the scores over {} candidates, not calibrated"
-CALIBRATED = "calibrated on validation triples"
+CALIBRATED = "of a true answer among {:g} false ones to each, calibrated by the method {}"
 
 #: how many example queries an overview has
 EXAMPLES = 6
@@ -44,7 +44,13 @@ class QueryService:
     """Answers questions about the graph of a run; several threads may ask, one at a time is answered."""
 
     def __init__(
-        self, model: Model, training: TriplesFactory, dataset: Any = None, encoder: Any = None, title: str = "a run"
+        self,
+        model: Model,
+        training: TriplesFactory,
+        dataset: Any = None,
+        encoder: Any = None,
+        title: str = "a run",
+        calibration: Any = None,
     ) -> None:
         """Initialize the service.
 
@@ -53,10 +59,12 @@ class QueryService:
         :param dataset: the dataset, which brings the pictures, and the triples besides those of training
         :param encoder: the encoder that made the entities' features, for texts and pictures that are brought along
         :param title: what to call it
+        :param calibration: gives probabilities of heads and tails by their scores, see ``pykeen-mmkg calibrate``;
+            without it, they are the softmax of the scores
         :raises DataError: if the dataset's tables are wrong
         :raises RunError: if the dataset is of another graph
         """
-        self.model, self.title = model.eval(), title
+        self.model, self.title, self.calibration = model.eval(), title, calibration
         splits: dict[str, CoreTriplesFactory] = {"training": training}
         if dataset is not None:
             aligned = AlignedDataset(dataset, training)
@@ -170,7 +178,7 @@ class QueryService:
             frame = next(predictor.predict([labelled], k=k, known=known))
             shares = _shares(predictor, labelled, frame) if explain else None
         target = next(slot for slot in SLOTS if slot not in given)
-        probabilities, meaning = _probabilities(frame)
+        probabilities, meaning = self._probabilities(frame, target)
         answers = []
         for place, (label, score) in enumerate(zip(frame["label"], frame["score"], strict=True)):
             item = self.item(_kind(target), self.predictor.ids[_kind(target)][label])
@@ -197,6 +205,14 @@ class QueryService:
         if not isinstance(value, NewItem):
             return None
         return {"id": None, "label": "", "name": "not in the graph", "description": value.text or "", "images": 0}
+
+    def _probabilities(self, frame: pandas.DataFrame, target: str) -> tuple[list[float | None], str]:
+        """Return how probable each answer is, and by what."""
+        if self.calibration is not None and target != "relation":
+            found = self.calibration(torch.tensor(frame["score"].tolist(), dtype=torch.float), target).tolist()
+            return list(map(_number, found)), CALIBRATED.format(self.calibration.ratio, self.calibration.method)
+        total, candidates = frame.attrs["log_sum_exp"], frame.attrs["candidates"]
+        return [_number(math.exp(score - total)) for score in frame["score"]], SOFTMAX.format(f"{candidates:,}")
 
     def _described(self, new: NewItem) -> dict[str, Any]:
         """Encode what is known of an entity that the graph does not have; nothing of it is kept on disk."""
@@ -271,13 +287,3 @@ def _shares(predictor: Predictor, query: Any, frame: pandas.DataFrame) -> list[d
 def _number(value: float) -> float | None:
     """Return a number that JSON has."""
     return float(value) if math.isfinite(value) else None
-
-
-def _probabilities(frame: pandas.DataFrame) -> tuple[list[float | None], str]:
-    """Return how probable each answer is, and by what."""
-    if "probability" in frame.columns:
-        return [_number(value) for value in frame["probability"]], CALIBRATED
-    total = frame.attrs["log_sum_exp"]
-    return [_number(math.exp(score - total)) for score in frame["score"]], SOFTMAX.format(
-        format(frame.attrs["candidates"], ",")
-    )

@@ -5,6 +5,7 @@ import json
 import math
 
 import pytest
+import torch
 from PIL import Image
 
 from pykeen_mmkg.errors import DataError, RunError
@@ -31,6 +32,24 @@ def test_predict(service, dataset) -> None:
         assert answer["name"] == f"thing {answer['label'][1:]}" or int(answer["label"][1:]) < 2
     assert content["query"]["tail"] is None and content["query"]["relation"]["name"] == "successor 1"
     json.dumps(content, allow_nan=False)
+
+
+def test_calibrated(service, monkeypatch) -> None:
+    """Probabilities are those of the calibration, where it has any, and it is said which they are."""
+
+    class Halves:
+        ratio, method = 3.0, "halves"
+
+        def __call__(self, scores, target):
+            return 0.5 * torch.sigmoid(scores) if target == "tail" else torch.sigmoid(scores)
+
+    monkeypatch.setattr(service, "calibration", Halves())
+    for query, factor in (({"head": "e7", "relation": "r1"}, 0.5), ({"tail": "e7", "relation": "r1"}, 1.0)):
+        content = service.predict(query, k=4)
+        for answer in content["answers"]:
+            assert answer["probability"] == pytest.approx(factor / (1 + math.exp(-answer["score"])), abs=1e-5)
+        assert content["probability"] == "of a true answer among 3 false ones to each, calibrated by the method halves"
+    assert "softmax" in service.predict({"head": "e7", "tail": "e8"})["probability"]
 
 
 def test_truth(service, dataset) -> None:
