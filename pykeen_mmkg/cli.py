@@ -13,7 +13,7 @@ from ._version import VERSION
 from .cli_data import fetch_images, import_graph
 from .cli_evaluation import compare, evaluate
 from .cli_options import dataset_options, find_dataset, json_object, open_model, print_frame, run_options
-from .cli_runs import predict, update
+from .cli_runs import calibrate, predict, update
 from .cli_serving import report, serve
 from .errors import MultimodalError
 
@@ -46,6 +46,7 @@ main.add_command(predict)
 main.add_command(serve)
 main.add_command(report)
 main.add_command(update)
+main.add_command(calibrate)
 main.add_command(evaluate)
 main.add_command(compare)
 

@@ -1,4 +1,4 @@
-"""Commands that ask saved runs, and make others of them: ``pykeen-mmkg predict | update``."""
+"""Commands that ask saved runs, and make others of them: ``pykeen-mmkg predict | calibrate | update``."""
 
 import json
 import pathlib
@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from .cli_options import find_dataset, print_frame, run_options
+from .errors import MultimodalError
 
-__all__ = ["predict", "update"]
+__all__ = ["calibrate", "predict", "update"]
 
 
 def _given(label: str | None, text: str | None, images: tuple[str, ...], slot: str) -> Any:
@@ -35,6 +36,7 @@ def _given(label: str | None, text: str | None, images: tuple[str, ...], slot: s
 @click.option("--mark-known", is_flag=True, help="Show what is known already, and mark it, rather than leave it out.")
 @click.option("--queries", help="File of queries: head, relation, tail a row, the open one empty or '?'.")
 @click.option("--explain", is_flag=True, help="What each scorer adds to the score of an answer (late fusion).")
+@click.option("--probability", is_flag=True, help="The probability of each answer, see pykeen-mmkg calibrate.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: an answer, or of --queries a query.")
 @click.option("--html", type=click.Path(path_type=pathlib.Path), help="Also write a page, with texts and pictures.")
 def predict(
@@ -54,6 +56,7 @@ def predict(
     mark_known: bool,
     queries: str | None,
     explain: bool,
+    probability: bool,
     as_json: bool,
     html: pathlib.Path | None,
 ) -> None:
@@ -65,7 +68,7 @@ def predict(
     from .datasets.files import map_triples, read_triples
     from .io import write_text
     from .predict import Predictor, read_queries
-    from .runs import open_run
+    from .runs import open_run, run_document
 
     one = {
         "head": _given(head, head_text, head_image, "head"),
@@ -86,7 +89,15 @@ def predict(
                 f"{path}: {foreign} triples have a label that the graph lacks; they leave out nothing", err=True
             )
         others.append(triples)
-    predictor = Predictor(model, factory, others, source, encoder)
+    calibration = None
+    if probability:
+        from .calibration import Calibration
+
+        document = run_document(directory)
+        if "calibration" not in document:
+            raise MultimodalError(f"{directory} was not calibrated: run `pykeen-mmkg calibrate {directory}` first.")
+        calibration = Calibration.from_dict(document["calibration"])
+    predictor = Predictor(model, factory, others, source, encoder, calibration)
     shown = []
     for query, df in zip(asked, predictor.predict(asked, k=k, known="mark" if mark_known else "drop"), strict=True):
         if explain:
@@ -99,6 +110,57 @@ def predict(
             shown.append((predictor.shown(query), df))
     if html is not None:
         write_text(html, answers_page(shown, f"Predictions of {directory.absolute().name}"))
+
+
+@click.command()
+@run_options
+@click.option("--split", default="validation", show_default=True, help="The split that training has not seen.")
+@click.option("--method", type=click.Choice(["platt", "isotonic"]), default="platt", show_default=True)
+@click.option(
+    "--ratio",
+    type=click.FloatRange(1e-3, 1e6),
+    default=1.0,
+    show_default=True,
+    help="How many negatives there are to a positive where the probabilities hold.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The seed of the negatives.")
+def calibrate(
+    directory: pathlib.Path,
+    dataset: str | None,
+    dataset_kwargs: dict[str, Any],
+    split: str,
+    method: str,
+    ratio: float,
+    seed: int,
+) -> None:
+    """Fit probabilities to the scores of the run saved in DIRECTORY, and keep them in it, for predict --probability.
+
+    They are fitted on a split of the dataset, by default of that which the run names, against corruptions that no split
+    has.
+    """
+    from .calibration import calibrate as fit
+    from .predict import Predictor
+    from .runs import AlignedDataset, amend_run, load_run
+
+    run = load_run(directory)
+    if dataset is None:
+        configuration = run.document.get("configuration") or {}
+        dataset, dataset_kwargs = configuration.get("dataset"), configuration.get("dataset_kwargs") or {}
+        if not isinstance(dataset, str):
+            raise MultimodalError(f"{directory} does not name its dataset: give --dataset.")
+    try:
+        data = find_dataset(dataset, dataset_kwargs)
+    except MultimodalError as error:
+        raise MultimodalError(f"The dataset {dataset!r} cannot be read: give --dataset. {error}") from error
+    aligned = AlignedDataset(data, run.training)
+    splits = {**aligned.factory_dict, **aligned.extra}
+    if split not in splits or split == "training":
+        raise MultimodalError(f"No split {split!r} that training has not seen: {sorted(set(splits) - {'training'})}.")
+    predictor = Predictor(run.model, run.training, list(splits.values()))
+    made = fit(predictor, splits[split].mapped_triples, method, ratio=ratio, seed=seed)
+    amend_run(directory, calibration={**made.to_dict(), "dataset": dataset, "split": split})
+    click.echo(f"fitted on {made.count} triples of the split {split}, {ratio:g} negatives to a positive")
+    click.echo(f"kept in {directory}; try: pykeen-mmkg predict {directory} --probability --head ... --relation ...")
 
 
 @click.command()

@@ -8,7 +8,7 @@ import copy
 import dataclasses
 import difflib
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any, Literal, get_args
@@ -131,6 +131,7 @@ class Predictor:
         known: Iterable[CoreTriplesFactory | MappedTriples] = (),
         described_by: TriplesFactory | None = None,
         encoder: Any = None,
+        calibration: Callable[[FloatTensor, str], FloatTensor] | None = None,
     ) -> None:
         """Initialize the predictor.
 
@@ -141,7 +142,10 @@ class Predictor:
             saved run has no pictures
         :param encoder: for entities that the graph does not have, the encoder of the features of those that it has; by
             default the one that the model was made with
+        :param calibration: gives the probabilities of answers by their scores, see
+            :class:`~pykeen_mmkg.calibration.Calibration`; answers then have a column ``probability``
         """
+        self.calibration = calibration
         self.model, self.encoder = model, encoder
         triples_factory = with_added(triples_factory, model)
         self._described_by = triples_factory if described_by is None else with_added(described_by, model)
@@ -254,7 +258,7 @@ class Predictor:
         return self._indices[target]
 
     @torch.inference_mode()
-    def _scores(self, target: str, given: LongTensor) -> tuple[FloatTensor, BoolTensor]:
+    def score(self, target: str, given: LongTensor) -> tuple[FloatTensor, BoolTensor]:
         """Score all candidates of a batch of queries.
 
         :param target: the open slot
@@ -316,7 +320,7 @@ class Predictor:
                 groups.setdefault((id(predictor), target), []).append(i)
             for (_, target), places in groups.items():
                 given = torch.tensor([batch[i][1] for i in places], device=self.model.device)
-                scores, is_known = opened[places[0]][0]._scores(target, given)
+                scores, is_known = opened[places[0]][0].score(target, given)
                 if known == "drop":
                     scores = scores.masked_fill(is_known, -torch.inf)
                 for i, row, flags in zip(places, scores.cpu(), is_known.cpu(), strict=True):
@@ -324,6 +328,8 @@ class Predictor:
                     ids = self._best(row, k)
                     answers[i] = self._frame(kind, ids, row)
                     answers[i].attrs = {"log_sum_exp": row.logsumexp(0).item(), "candidates": int(row.isfinite().sum())}
+                    if self.calibration is not None:
+                        answers[i]["probability"] = self.calibration(row[ids], target).tolist()
                     if known == "mark":
                         answers[i]["known"] = flags[ids].tolist()
             yield from (answers[i] for i in range(len(batch)))

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import pytest
 import torch
@@ -72,3 +73,23 @@ def test_update(run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     answers = invoke("predict", tmp_path / "new", "--head", "okapi", "--relation", "r1", "-k", 2)
     assert len(answers.splitlines()) == 3
     assert "not empty" in invoke(*options, "--entities", table, code=2)
+
+
+def test_calibrate(run: pathlib.Path, folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Probabilities are fitted on a split of the dataset and kept in the run, which is otherwise what it was."""
+    mine = tmp_path / "run"
+    shutil.copytree(run, mine)
+    query = ("predict", mine, "--head", "e1", "--relation", "r0", "--probability", "--json")
+    assert "pykeen-mmkg calibrate" in invoke(*query, code=2)
+    assert "give --dataset" in invoke("calibrate", mine, code=2)
+    assert "'valid'" in invoke("calibrate", mine, "--dataset", folder, "--split", "valid", code=2)
+    text = invoke("calibrate", mine, "--dataset", folder, "--ratio", 4)
+    assert "2 triples of the split validation, 4 negatives" in text
+    rows = [json.loads(line) for line in invoke(*query).splitlines()]
+    assert all(0 < row["probability"] < 1 for row in rows) and len(rows) == 10
+    again = load_run(mine)
+    assert again.document["calibration"]["split"] == "validation"
+    assert {key: again.document[key] for key in ("weights", "state")} == {
+        key: load_run(run).document[key] for key in ("weights", "state")
+    }
+    assert "relations were not" in invoke("predict", mine, "--head", "e1", "--tail", "e2", "--probability", code=2)

@@ -48,10 +48,11 @@ ROOMS: dict[str, str] = {
     "similar": "errors features encoders modalities predict vectors",
     "run_report": "errors answer_table evaluation html_parts predict runs",
     "serving": "errors _version answer_table datasets encoders html_parts modalities predict runs similar vectors",
+    "calibration": "errors options indexing predict",
     "cli_options": "datasets runs",
     "train_options": "errors datasets",
     "cli_data": "errors datasets",
-    "cli_runs": "cli_options io answer_table datasets predict runs",
+    "cli_runs": "errors cli_options io answer_table datasets calibration predict runs",
     "cli_serving": "cli_options io run_report runs serving",
     "cli_evaluation": "cli_options evaluation io runs",
     "cli": "cli_options cli_data cli_evaluation cli_runs cli_serving errors _version io datasets modalities evaluation "

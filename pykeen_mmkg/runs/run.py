@@ -46,7 +46,17 @@ from .safety import isolated, read_json
 from .sources import FeatureMode, read_sources, without_sources, write_sources
 from .state import flatten_state, restore_state
 
-__all__ = ["FORMAT", "RUN_FILE", "Run", "graph_digest", "load_run", "open_run", "save_run"]
+__all__ = [
+    "FORMAT",
+    "RUN_FILE",
+    "Run",
+    "amend_run",
+    "graph_digest",
+    "load_run",
+    "open_run",
+    "run_document",
+    "save_run",
+]
 
 #: the version of the folder's layout
 FORMAT = 1
@@ -268,13 +278,7 @@ class Run(
 
     @classmethod
     def _load(cls, folder: pathlib.Path) -> "Run":
-        document = read_json(folder / RUN_FILE)
-        # true counts as 1 in Python
-        if not isinstance(document, dict) or type(document.get("format")) is not int or document["format"] != FORMAT:
-            found = document.get("format") if isinstance(document, dict) else type(document).__name__
-            raise RunError(f"{folder / RUN_FILE} has the format {found!r}; this version of pykeen-mmkg reads {FORMAT}.")
-        if document.get("digest") != _document_digest(document):
-            raise RunError(f"{folder / RUN_FILE} was changed after the run was saved; take a whole copy of the run.")
+        document = run_document(folder)
         try:
             with isolated(folder):
                 training = cls._read_training(folder, document)
@@ -328,6 +332,36 @@ class Run(
                 f"{folder}: {LABELS_FILE} or {TRIPLES_FILE} is not what was saved; take a whole copy of the run."
             )
         return factory
+
+
+def run_document(folder: str | pathlib.Path) -> dict[str, Any]:
+    """Read what the file ``run.json`` of a run says, without its model.
+
+    :param folder: the folder
+    :returns: the document
+    :raises RunError: if the folder is no run of this version, or the file was changed
+    """
+    folder = pathlib.Path(folder)
+    document = read_json(folder / RUN_FILE)
+    # true counts as 1 in Python
+    if not isinstance(document, dict) or type(document.get("format")) is not int or document["format"] != FORMAT:
+        found = document.get("format") if isinstance(document, dict) else type(document).__name__
+        raise RunError(f"{folder / RUN_FILE} has the format {found!r}; this version of pykeen-mmkg reads {FORMAT}.")
+    if document.get("digest") != _document_digest(document):
+        raise RunError(f"{folder / RUN_FILE} was changed after the run was saved; take a whole copy of the run.")
+    return document
+
+
+def amend_run(folder: str | pathlib.Path, **entries: Any) -> None:
+    """Add entries to the document of a saved run, or put others in their place; model and data stay as they are.
+
+    :param folder: the folder of the run
+    :param entries: the entries, plain JSON
+    :raises RunError: if the folder is no run, or an entry is no JSON
+    """
+    document = run_document(folder) | {name: _plain(value, name) for name, value in entries.items()}
+    document["digest"] = _document_digest(document)
+    write_text(pathlib.Path(folder) / RUN_FILE, json.dumps(document, indent=1, allow_nan=False))
 
 
 def _load_state(model: Model, state: Mapping[str, Any], folder: pathlib.Path, document: Mapping[str, Any]) -> None:
