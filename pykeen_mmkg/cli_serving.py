@@ -44,7 +44,9 @@ def serve(
     Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself. There are neither passwords
     nor encryption: for others than yourself, put a server that has them in front of it.
     """
-    from .runs import open_run
+    from .calibration import Calibration
+    from .runs import open_run, run_document
+    from .runs.run import RUN_FILE
     from .serving.application import make_application, require_serving
     from .serving.limits import Limits
     from .serving.service import QueryService
@@ -54,7 +56,11 @@ def serve(
 
     data = None if dataset is None else find_dataset(dataset, dataset_kwargs)
     model, factory = open_run(directory, None if data is None else data.training)
-    service = QueryService(model, factory, data, encoder, title=directory.absolute().name)
+    # a folder of PyKEEN has no such document
+    document = run_document(directory) if (directory / RUN_FILE).is_file() else {}
+    kept = document.get("calibration")
+    calibration = None if kept is None else Calibration.from_dict(kept)
+    service = QueryService(model, factory, data, encoder, directory.absolute().name, calibration)
     limits = Limits(
         max_size=max_size << 20,
         max_pixels=int(max_pixels * 1_000_000),

@@ -29,4 +29,10 @@ def test_serve(folder, stores, tmp_path, monkeypatch) -> None:
     assert len(client.get("/predict?head=e1&relation=r0&k=3").json()["answers"]) == 3
     assert client.get("/predict?head=e1&relation=r0&k=4").status_code == 422
     assert client.get("/health").status_code == 429
+    # what a calibration keeps in the run is told
+    assert runner.invoke(main, ["calibrate", str(run), "--dataset", str(folder)]).exit_code == 0
+    runner.invoke(main, ["serve", str(run), "--rate", "0"])
+    calibrated = testclient.TestClient(served[1][0]).get("/predict?head=e1&relation=r0").json()
+    assert "calibrated by the method platt" in calibrated["probability"]
+    assert all(0 < answer["probability"] < 1 for answer in calibrated["answers"])
     assert runner.invoke(main, ["serve", str(tmp_path / "none")]).exit_code == 2

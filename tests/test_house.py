@@ -53,7 +53,7 @@ ROOMS: dict[str, str] = {
     "train_options": "errors datasets",
     "cli_data": "errors datasets",
     "cli_runs": "errors cli_options io answer_table datasets calibration predict runs",
-    "cli_serving": "cli_options io run_report runs serving",
+    "cli_serving": "calibration cli_options io run_report runs serving",
     "cli_evaluation": "cli_options evaluation io runs",
     "cli": "cli_options cli_data cli_evaluation cli_runs cli_serving errors _version io datasets modalities evaluation "
     "runs predict similar vectors audit study demo",
