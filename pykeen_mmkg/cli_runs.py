@@ -143,16 +143,17 @@ def calibrate(
     from .runs import AlignedDataset, amend_run, load_run
 
     run = load_run(directory)
-    if dataset is None:
+    if own := dataset is None:
         configuration = run.document.get("configuration") or {}
         dataset, dataset_kwargs = configuration.get("dataset"), configuration.get("dataset_kwargs") or {}
         if not isinstance(dataset, str):
             raise MultimodalError(f"{directory} does not name its dataset: give --dataset.")
     try:
-        data = find_dataset(dataset, dataset_kwargs)
+        aligned = AlignedDataset(find_dataset(dataset, dataset_kwargs), run.training)
     except MultimodalError as error:
-        raise MultimodalError(f"The dataset {dataset!r} cannot be read: give --dataset. {error}") from error
-    aligned = AlignedDataset(data, run.training)
+        # a dataset that was an object for the pipeline has no more than a name in the run
+        hint = f"The dataset {dataset!r} that the run names cannot be used; give --dataset. " if own else ""
+        raise MultimodalError(f"{hint}{error}") from error
     splits = {**aligned.factory_dict, **aligned.extra}
     if split not in splits or split == "training":
         raise MultimodalError(f"No split {split!r} that training has not seen: {sorted(set(splits) - {'training'})}.")
