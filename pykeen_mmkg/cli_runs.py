@@ -35,7 +35,7 @@ def _given(label: str | None, text: str | None, images: tuple[str, ...], slot: s
 @click.option("--known", multiple=True, help="File of further true triples to leave out; repeatable.")
 @click.option("--mark-known", is_flag=True, help="Show what is known already, and mark it, rather than leave it out.")
 @click.option("--queries", help="File of queries: head, relation, tail a row, the open one empty or '?'.")
-@click.option("--explain", is_flag=True, help="What each scorer adds to the score of an answer (late fusion).")
+@click.option("--explain", is_flag=True, help="What each scorer, kind of evidence or modality adds to a score.")
 @click.option("--probability", is_flag=True, help="The probability of each answer, see pykeen-mmkg calibrate.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: an answer, or of --queries a query.")
 @click.option("--html", type=click.Path(path_type=pathlib.Path), help="Also write a page, with texts and pictures.")

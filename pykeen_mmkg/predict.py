@@ -35,6 +35,7 @@ from .datasets.metadata import GraphMetadata
 from .errors import DataError, MultimodalError
 from .indexing import TargetIndex, irreflexive_relations
 from .modalities import with_added
+from .shares import explained
 
 __all__ = ["Predictor", "names_of", "predict", "read_queries", "resolve"]
 
@@ -335,25 +336,34 @@ class Predictor:
             yield from (answers[i] for i in range(len(batch)))
 
     def explain(self, query: Query, answers: pandas.DataFrame) -> pandas.DataFrame:
-        """Add to the answers of a query what each scorer adds to their scores, a column each.
+        """Add to the answers of a query what each part of the model adds to their scores, a column each.
+
+        - Late fusion: the weighted score of each scorer; those whose weight is zero are left out. They add up to the
+          score.
+        - Evidence: the score of each of its parts that says something. They add up to the score.
+        - A model that fuses modalities of entities (VL-KGE): by how much the score falls if the modality is masked, for
+          the known entity and for the answer, as if neither had it; all else is as it is. That is an exact difference
+          of two scores, and says what would be missing: the columns do not add up to the score, as a fusion weighs
+          what is left anew, and a product of two entities has terms of two modalities.
 
         :param query: the query
         :param answers: its answers, as :meth:`predict` gives them
-        :returns: the answers, with further columns; those of scorers whose weight is zero are left out
-        :raises DataError: if the model does not join scorers, or relations are asked for
+        :returns: the answers, with further columns
+        :raises DataError: if the model has no such parts, or relations are asked for
         """
         predictor, query = self.opened(query)
         target, (entity, relation) = predictor.resolve(query)
-        if not hasattr(self.model, "explain") or target == LABEL_RELATION:
-            raise DataError("Only late fusion (model='latefusion') can explain its answers, and of entities only.")
-        own, named = predictor.labels["entity"][entity], self.labels["relation"][relation]
-        shares = []
-        for label in answers["label"]:
-            head, tail = (own, label) if target == LABEL_TAIL else (label, own)
-            table = predictor.model.explain(head, named, tail, target=target)  # type: ignore[operator]
-            shares.append(table.loc[table["weight"] != 0, "share"].to_dict())
-        explained = pandas.concat([answers, pandas.DataFrame(shares, index=answers.index)], axis=1)
-        return Answers.of(explained, partial(self.item, "entity"))
+        if target == LABEL_RELATION:
+            raise DataError("Answers can be explained where heads or tails are asked for, not relations.")
+        ids = [self.ids["entity"][label] for label in answers["label"]]
+        shares = explained(predictor.model, entity, relation, ids, target)  # type: ignore[arg-type]
+        if shares is None:
+            raise DataError(
+                f"{type(self.model).__name__} has no parts to explain its answers by: it joins no scorers, no kinds of "
+                "evidence and no modalities."
+            )
+        shares.index = answers.index
+        return Answers.of(pandas.concat([answers, shares], axis=1), partial(self.item, "entity"))
 
     @staticmethod
     def _best(scores: FloatTensor, k: int | None) -> LongTensor:

@@ -262,7 +262,8 @@ def test_queries(run, folder, tmp_path) -> None:
     assert "does not exist" in _invoke(*common, "--queries", tmp_path / "none.tsv", code=2)
     assert "does not exist" in _invoke(*common, "--head", "e7", "--relation", "r1", "--known", "none.tsv", code=2)
     assert "either" in _invoke(*common, "--queries", tmp_path / "q.tsv", "--head", "e7", code=2)
-    assert "latefusion" in _invoke(*common, "--head", "e7", "--relation", "r1", "--explain", code=2)
+    assert "textual" in _invoke(*common, "--head", "e7", "--relation", "r1", "--explain")
+    assert "not relations" in _invoke(*common, "--head", "e7", "--tail", "e2", "--explain", code=2)
 
 
 def test_similar_and_export(run, folder, tmp_path) -> None:

@@ -157,7 +157,7 @@ def test_read_queries(tmp_path) -> None:
 
 
 def test_explain(folder) -> None:
-    """What scorers add to an answer adds up to its score; other models cannot tell."""
+    """What scorers add to an answer adds up to its score; relations are not explained."""
     dataset = MultimodalDataset(path=folder)
     few = {"training_kwargs": {"num_epochs": 1}}
     model = pipeline(
@@ -175,7 +175,7 @@ def test_explain(folder) -> None:
         shares = explained.drop(columns=df.columns)
         assert 0 < len(shares.columns) <= 3
         assert shares.sum(axis=1).tolist() == pytest.approx(df["score"].tolist(), abs=1e-4)
-    with pytest.raises(DataError, match="latefusion"):
+    with pytest.raises(DataError, match="not relations"):
         predictor.explain({"head": "e1", "tail": "e2"}, df)
 
 
