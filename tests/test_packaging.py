@@ -93,6 +93,18 @@ def test_lowest_versions_are_tried() -> None:
         assert pinned[canonicalize_name(requirement.name)] == expected, requirement.name
 
 
+def test_each_library_has_its_reason() -> None:
+    """CONTRIBUTING.md says of each declared library why it is this one, and names none that is not declared."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Libraries, and why each")[2]
+    rows = re.findall(r"^\| ([\w, -]+) \| ([^|]+) \| ([^|]+) \|$", text, flags=re.MULTILINE)
+    listed = {canonicalize_name(name) for names, _, _ in rows for name in names.split(", ")} - {"library"}
+    for_developers = {"tests", "docs", "demo-build"}
+    named = REQUIRED.union(*(names for extra, names in EXTRAS.items() if extra not in for_developers))
+    assert listed == named
+    words = {canonicalize_name(word) for word in re.findall(r"[\w-]*\w", text.rpartition("What developers need")[2])}
+    assert {name for extra in for_developers for name in EXTRAS[extra]} - named <= words
+
+
 def _requirements(text: str) -> list[Requirement]:
     return [Requirement(line) for line in text.split("\n") if line.strip() and not line.strip().startswith(("#", "{"))]
 
