@@ -129,6 +129,11 @@ def trained(model: Any, factory: Any, epochs: int, optimizer: str = "Adagrad") -
         optimizer=getattr(torch.optim, optimizer)(model.get_grad_params(), lr=0.1),
         negative_sampler_kwargs={"num_negs_per_pos": 100},
     )
+    return epochs_of(loop, factory, 512, epochs)
+
+
+def epochs_of(loop: Any, factory: Any, batch_size: int, epochs: int) -> Callable[[], None]:
+    """Return a function that trains one epoch more by a loop; the first ones are done here."""
     done = 0
     # what each epoch of PyKEEN's spends on looking for garbage has a row of its own
     gc.collect()
@@ -137,7 +142,7 @@ def trained(model: Any, factory: Any, epochs: int, optimizer: str = "Adagrad") -
     def epoch() -> None:
         nonlocal done
         done += 1
-        loop.train(factory, num_epochs=done, batch_size=512, use_tqdm=False, continue_training=done > 1)
+        loop.train(factory, num_epochs=done, batch_size=batch_size, use_tqdm=False, continue_training=done > 1)
 
     for _ in range(epochs):
         epoch()
@@ -292,6 +297,71 @@ def evidence() -> Iterator[Figure]:
         "evidence: a query on them", seconds(lambda: model.predict_t(queries)) / 256 * 1000, "ms", at_most=20.0
     )
     yield Figure("evidence: peak of memory", memory("VmHWM"), "GB", at_most=4.0)
+
+
+@row("lcwa", minutes=1)
+def lcwa() -> Iterator[Figure]:
+    """Train against all of 100 k entities, as a multiple of the three matrix products that this takes."""
+    import torch
+    from pykeen.training import LCWATrainingLoop
+
+    from pykeen_mmkg.models.vlkge import VLKGE
+
+    size, batch, steps, dim = 100_000, 256, 6, 128
+    factory = random_graph(size, batch * steps)
+    model = VLKGE(
+        triples_factory=factory,
+        embedding_dim=dim,
+        modalities=["structural"],
+        # the random triples leave entities out, which a graph does not
+        representation_kwargs={"seen": None},
+        random_seed=0,
+    )
+    loop = LCWATrainingLoop(
+        model=model, triples_factory=factory, optimizer=torch.optim.Adagrad(model.get_grad_params(), lr=0.1, fused=True)
+    )
+    x, table, gradient = torch.randn(batch, dim), torch.randn(size, dim), torch.randn(batch, size)
+    epoch = epochs_of(loop, factory, batch, 1)
+    products = seconds(lambda: (x @ table.T, gradient @ table, gradient.T @ x))
+    yield Figure(
+        "LCWA, 100 k entities: step to its matrix products", seconds(epoch) / steps / products, "x", at_most=2.0
+    )
+
+
+@row("encoding", minutes=1)
+def encoding() -> Iterator[Figure]:
+    """Encode 300 k texts: the memory beside the table that comes out."""
+    from collections.abc import Mapping, Sequence
+
+    import torch
+
+    from pykeen_mmkg.encoders import VisionLanguageEncoder, encode_texts
+
+    class Instant(VisionLanguageEncoder):
+        """Gives vectors that cost nothing."""
+
+        name, fingerprint = "instant", "instant"
+
+        def dim(self, modality: str) -> int:
+            return 384
+
+        def prepare_texts(self, texts: Sequence[str]) -> Mapping[str, Any]:
+            return {"n": len(texts)}
+
+        def embed_texts(self, inputs: Mapping[str, Any]) -> torch.Tensor:
+            return torch.ones(inputs["n"], 384)
+
+    texts = {f"e{i}": f"text {i}" for i in range(300_000)}
+    with tempfile.TemporaryDirectory() as folder:
+        before = reset_peak()
+        anonymous = memory("RssAnon")
+        made = encode_texts(texts, Instant(), directory=folder, batch_size=1024, progress=False)
+        table = made.vectors.numel() * 4 / 1e9
+        yield Figure(
+            "encoding 300 k texts: memory kept to the table", (memory("RssAnon") - anonymous) / table, "x", 1.5
+        )
+        # the shards are mapped, and count as far as they have been read
+        yield Figure("encoding 300 k texts: peak with the mapped shards", (memory("VmHWM") - before) / table, "x", 3.0)
 
 
 def measured(name: str) -> list[Figure]:

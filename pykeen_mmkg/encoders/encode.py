@@ -42,6 +42,9 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "pillow")
 #: The most pixels that the images of a batch have together, unless a single one has more
 BATCH_PIXELS = 1 << 26
 
+#: The number of labels whose vectors are averaged at a time
+ASSEMBLED = 8192
+
 
 def default_directory() -> pathlib.Path:
     """Get the folder of all caches of features, below PyKEEN's own."""
@@ -265,23 +268,34 @@ def _assemble(
     notes: Mapping[str, str],
 ) -> FeatureStore:
     """Average the vectors of the inputs of each label."""
-    keys = [key for label in labels for key in inputs.get(label, ())]
     counts = torch.tensor([len(inputs.get(label, ())) for label in labels], dtype=torch.long)
-    rows = torch.repeat_interleave(torch.arange(len(labels)), counts)
-    vectors, truncated = cache.get(keys)
-    if bool((counts > 1).any()):
-        sums = torch.zeros(len(labels), cache.dim, dtype=torch.float64).index_add_(0, rows, vectors.double())
-        averages = (sums / counts.clamp(min=1).unsqueeze(-1)).float()
-    else:
-        averages = torch.zeros(len(labels), cache.dim).index_copy_(0, rows, vectors)
+    # the vectors are in mapped files: the result is the only table in memory
+    averages = torch.zeros(len(labels), cache.dim)
+    truncated, versions = 0, set()
+    for start in range(0, len(labels), ASSEMBLED):
+        part = slice(start, start + ASSEMBLED)
+        keys = [key for label in labels[part] for key in inputs.get(label, ())]
+        vectors, cut = cache.get(keys)
+        averages[part] = _average(vectors, counts[part])
+        truncated += int(cut.sum())
+        versions.update(cache.versions(keys))
     provenance = {
         **encoder.describe(),
-        "inputs": str(len(keys)),
+        "inputs": str(int(counts.sum())),
         "missing": str(int((counts == 0).sum())),
-        "versions": json.dumps(cache.versions(set(keys))),
-        **({"truncated": str(int(truncated.sum()))} if modality == TEXTUAL else {}),
+        "versions": json.dumps(sorted(versions)),
+        **({"truncated": str(truncated)} if modality == TEXTUAL else {}),
         **notes,
     }
-    return FeatureStore.from_tensors(
-        labels, averages, mask=counts > 0, counts=counts, modality=modality, provenance=provenance
-    )
+    store = FeatureStore(tuple(labels), averages, counts > 0, counts, modality, provenance)
+    store.check()
+    return store
+
+
+def _average(vectors: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Average vectors in groups, one after the other; the vector of an empty group is zero."""
+    rows = torch.repeat_interleave(torch.arange(len(counts)), counts)
+    if not bool((counts > 1).any()):
+        return torch.zeros(len(counts), vectors.shape[-1]).index_copy_(0, rows, vectors)
+    sums = torch.zeros(len(counts), vectors.shape[-1], dtype=torch.float64).index_add_(0, rows, vectors.double())
+    return (sums / counts.clamp(min=1).unsqueeze(-1)).float()

@@ -109,7 +109,9 @@ class VectorCache:
         digest = _digest(vectors, flags)
         document = {"kind": "vectors", "keys": list(keys), "versions": versions, "digest": digest}
         save_atomically({"vectors": vectors, "truncated": flags}, self.folder / name, document)
-        self._add(name, keys, vectors, flags, versions)
+        # from now on the vectors are those of the file, mapped: none are kept in memory
+        written, _ = open_document(self.folder / name)
+        self._add(name, keys, written["vectors"], written["truncated"], versions)
 
     def get(self, keys: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Get the vectors of keys that are all there.

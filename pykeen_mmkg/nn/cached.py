@@ -78,9 +78,10 @@ class CachedRepresentation(Representation, ABC):
 
     In evaluation mode, while gradients are off, the table of all rows is computed at the first request, in chunks, and
     kept. It is dropped by :meth:`train` (into training mode), :meth:`post_parameter_update`, :meth:`reset_parameters`,
-    :meth:`load_state_dict` and :meth:`to`; moreover the version counters of all parameters and buffers are compared at
-    each request, so that an optimizer step or another in-place change in evaluation mode is noticed, too. A change
-    through ``parameter.data`` in evaluation mode is the one that escapes: call :meth:`drop_cache` after it.
+    :meth:`load_state_dict` and a :meth:`to` that changes something; moreover the version counters of all parameters and
+    buffers are compared at each request, so that an optimizer step or another in-place change in evaluation mode is
+    noticed, too. A change through ``parameter.data`` in evaluation mode is the one that escapes: call
+    :meth:`drop_cache` after it.
 
     The table is never pickled and is no part of the state dict.
 
@@ -199,8 +200,11 @@ class CachedRepresentation(Representation, ABC):
         super().reset_parameters()
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "CachedRepresentation":
-        self.drop_cache()
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)
+        # PyKEEN's evaluators move the model to where it is: that changes nothing
+        if self._table is not None and self._table.key != self._key():
+            self.drop_cache()
+        return self
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self.drop_cache()

@@ -496,3 +496,19 @@ def test_a_modality_that_no_entity_has_is_skipped(folder, tiny, tmp_path):
     (graph / "images").mkdir()
     assert "visual: skipped, since no entity has an image" in said()
     assert said().startswith("textual: 22 of 24")
+
+
+def test_assembled_in_parts(tmp_path, album, monkeypatch):
+    """However many labels are averaged at a time."""
+    texts = {"a": "x", "b": None, "c": "a longer text", "d": "x"}
+    whole = (
+        run(encode_images, album, CountingEncoder(), tmp_path),
+        run(encode_texts, texts, CountingEncoder(), tmp_path),
+    )
+    monkeypatch.setattr("pykeen_mmkg.encoders.encode.ASSEMBLED", 1)
+    parts = (
+        run(encode_images, album, CountingEncoder(), tmp_path),
+        run(encode_texts, texts, CountingEncoder(), tmp_path),
+    )
+    for one, other in zip(whole, parts, strict=True):
+        assert one.digest == other.digest and one.provenance == other.provenance

@@ -134,3 +134,13 @@ def test_shards_without_a_digest_are_read(tmp_path):
     document = {"kind": "vectors", "keys": ["a"], "versions": "v"}
     save_atomically({"vectors": torch.ones(1, 2), "truncated": torch.tensor([False])}, path, document)
     assert "a" in VectorCache(tmp_path, dim=2)
+
+
+def test_written_vectors_leave_the_memory(tmp_path):
+    """What has been written is read from its file, not kept."""
+    cache, vectors = VectorCache(tmp_path / "cache", dim=2), torch.ones(3, 2)
+    cache.put(["a", "b", "c"], vectors, [False, True, False], versions="v")
+    ((kept, _),) = cache._shards.values()
+    assert torch.equal(kept, vectors) and kept.data_ptr() != vectors.data_ptr()
+    vectors.zero_()
+    assert cache.get(["b"])[0].tolist() == [[1, 1]]

@@ -213,3 +213,41 @@ def test_needed_rows(share: float, whole: bool) -> None:
     rows = torch.arange(4) if rows is None else rows
     assert rows.tolist() == ([0, 1, 2, 3] if whole else [0, 1, 3])
     assert torch.equal(rows[positions], ids)
+
+
+def test_moved_to_where_it_is() -> None:
+    """PyKEEN's evaluators move the model each time: the table is kept, unless the move changes something."""
+    representation = Computed().eval()
+    with torch.no_grad():
+        for _ in range(2):
+            representation.to(torch.device("cpu"))
+            representation(None)
+        assert len(representation.calls) == 1
+        representation.to(torch.float64)
+        assert representation._table is None
+        assert representation(None).dtype == torch.float64
+        representation.linear.weight.data = representation.linear.weight.data + 1
+        representation.to(torch.device("cpu"))
+        torch.testing.assert_close(representation(None), representation.truth())
+
+
+@pytest.mark.parametrize("max_id", [40, 1000])
+def test_rows_that_are_needed(max_id: int) -> None:
+    """Sorted unique rows and the place of each index, whether rows are marked or indices sorted."""
+    indices = torch.randint(max_id, (4, 6), generator=torch.Generator().manual_seed(0))
+    rows, positions = needed_rows(indices, max_id)
+    assert rows is not None and rows.tolist() == sorted(set(indices.flatten().tolist()))
+    assert torch.equal(rows[positions], indices)
+
+
+def test_rows_that_are_unique_already() -> None:
+    """They are computed as they are, with the gradients of any others."""
+    representation = Computed()
+    for indices in ([1, 4, 6], [6, 1, 4], [1, 1, 6]):
+        representation.zero_grad()
+        representation(torch.tensor(indices)).sum().backward()
+        expected = torch.zeros(10)
+        for i in indices:
+            expected[i] += 1
+        assert torch.equal(representation.table.weight.grad.ne(0).any(dim=-1), expected.gt(0))
+        assert representation.calls[-1] == sorted(set(indices))
