@@ -126,6 +126,17 @@ def test_the_papers_own_settings(folder: pathlib.Path, stores: dict[str, str], t
     assert not (stops["VL-RotatE"] or {}).get("results")
 
 
+def test_vlkge_by_cross_entropy() -> None:
+    """The settings that the README gives for VL-KGE, for one epoch on the shipped graph."""
+    path = ROOT / "examples" / "wordnet_emoji" / "vlkge_softmax.json"
+    configuration = json.loads(path.read_text(encoding="utf-8"))
+    assert configuration["pipeline"]["training_kwargs"].pop("num_epochs") == 30
+    configuration["pipeline"]["training_kwargs"] |= {"num_epochs": 1, "use_tqdm": False}
+    result = pipeline_from_config(configuration)
+    assert isinstance(result.model, VLKGE) and 0 < result.losses[0] < 20
+    assert result.metric_results.protocol == "standard" and result.get_metric("mrr") > 0.005
+
+
 def test_a_search(
     folder: pathlib.Path, stores: dict[str, str], pykeen_command: Callable[..., str], tmp_path: pathlib.Path
 ) -> None:

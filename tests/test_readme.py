@@ -1,5 +1,6 @@
 """The README's examples run as they stand, but for names of folders, encoders and the number of epochs."""
 
+import json
 import pathlib
 import re
 
@@ -42,11 +43,23 @@ def test_first_real_use(folder, dual_encoder, capsys: pytest.CaptureFixture[str]
     assert "score" in printed and "evidence" in printed
 
 
+def test_settings_of_vlkge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are those of the example whose figures the table has, which another test runs."""
+    import pykeen.pipeline
+
+    called: list[dict] = []
+    monkeypatch.setattr(pykeen.pipeline, "pipeline", lambda **kwargs: called.append(kwargs))
+    exec(PYTHON[2], {})
+    path = pathlib.Path(__file__).parents[1] / "examples" / "wordnet_emoji" / "vlkge_softmax.json"
+    example = json.loads(path.read_text(encoding="utf-8"))["pipeline"]
+    assert called == [{key: value for key, value in example.items() if not key.startswith("evaluat")}]
+
+
 def test_commands_exist() -> None:
     """Every command and every option that the README shows."""
     lines = re.findall(r"^pykeen-mmkg ([\w-]+) (.*?)(?:#.*)?$", README, flags=re.MULTILINE)
     shown = {"new", "import-graph", "fetch-images", "split", "audit", "encode", "train", "predict"}
-    shown |= {"similar", "export", "serve", "evaluate", "study"}
+    shown |= {"similar", "export", "serve", "evaluate", "compare", "study"}
     assert {name for name, _ in lines} == shown
     for name, rest in lines:
         text = CliRunner().invoke(main, [name, "--help"]).output
