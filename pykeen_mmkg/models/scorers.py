@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import gc
 import inspect
+import logging
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -56,16 +57,29 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+#: what is said of a scorer's pipeline; torch_max_mem warns of what PyKEEN does on every processor
+_LEAST_LEVELS = {"pykeen": logging.WARNING, "torch_max_mem": logging.ERROR}
+
+
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Leave the state of all random number generators as it was; spare the garbage collector what exists already."""
+    """Leave the state of all random number generators as it was; spare the garbage collector what exists already.
+
+    What PyKEEN notes of each pipeline (its device, inverse triples) is not said once more for each scorer.
+    """
     states = random.getstate(), numpy.random.get_state()
+    levels = {logging.getLogger(name): least for name, least in _LEAST_LEVELS.items()}
+    before = {logger: logger.level for logger in levels}
+    for logger, least in levels.items():
+        logger.setLevel(max(logger.level, least))
     gc.freeze()
     try:
         with torch.random.fork_rng():
             yield
     finally:
         gc.unfreeze()
+        for logger, level in before.items():
+            logger.setLevel(level)
         random.setstate(states[0])
         numpy.random.set_state(states[1])
 
@@ -192,6 +206,9 @@ class ScorerRecipe:
         held = factory.clone_and_exchange_triples(
             factory.mapped_triples[:1] if validation is None else validation, create_inverse_triples=False
         )
+        evaluation: dict[str, Any] = dict(use_tqdm=False)
+        if "stopper" not in options:
+            evaluation["batch_size"] = 1  # of one triple, for which no size need be found, nor told
         with _undisturbed():
             # the pipeline wants something to evaluate
             result = pipeline(
@@ -201,7 +218,7 @@ class ScorerRecipe:
                 training_kwargs=training_kwargs,
                 random_seed=seed,
                 device=device,
-                **{"evaluation_kwargs": dict(use_tqdm=False), "evaluator_kwargs": {}, **options},
+                **{"evaluation_kwargs": evaluation, "evaluator_kwargs": {}, **options},
             )
         stopper = result.stopper
         best = getattr(stopper, "best_epoch", None)

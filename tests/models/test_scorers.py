@@ -1,5 +1,6 @@
 """Recipes of scorers: what is filled in, and what a scorer has nothing to say about."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -39,6 +40,17 @@ def test_data_and_seed_are_not_a_scorers(options: dict[str, Any]) -> None:
     """The data and the seed are those of the fusion; a wrong key is named."""
     with pytest.raises(MultimodalError, match=next(iter(options))):
         ScorerRecipe.parse("content", options, {})
+
+
+def test_training_is_told_by_its_progress_line_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """PyKEEN notes device, inverse triples and batch sizes of every pipeline; the user started one of them."""
+    recipe = ScorerRecipe.parse("mine", {"model": "transe", "training_kwargs": {"num_epochs": 1}}, {})
+    logger = logging.getLogger("pykeen")
+    before = logger.level
+    caplog.clear()
+    recipe.train(Nations().training, seed=0, device=torch.device("cpu"))
+    assert [record.getMessage() for record in caplog.records if record.name.startswith(("pykeen", "torch"))] == []
+    assert logger.level == before
 
 
 def test_training_leaves_no_trace() -> None:
