@@ -59,7 +59,7 @@ def test_commands_exist() -> None:
     """Every command and every option that the README shows."""
     lines = re.findall(r"^pykeen-mmkg ([\w-]+) (.*?)(?:#.*)?$", README, flags=re.MULTILINE)
     shown = {"new", "import-graph", "fetch-images", "split", "audit", "encode", "train", "predict"}
-    shown |= {"similar", "export", "serve", "evaluate", "compare", "study"}
+    shown |= {"similar", "export", "serve", "evaluate", "compare", "study", "update", "calibrate"}
     assert {name for name, _ in lines} == shown
     for name, rest in lines:
         text = CliRunner().invoke(main, [name, "--help"]).output

@@ -114,8 +114,9 @@ class NewEntitiesMixin:
         their structural part is masked. Statistics of features (the mean of centering, the axes of whitening, the
         pairs from which a missing modality is estimated, the order of shuffled ones) stay those of the entities before,
         with which the model was trained. Evidence, which is not trained, is read off the graph and all texts anew, as
-        if they had been listed. A scorer of late fusion that knows entities by their triples only estimates their
-        scores as candidates, and has nothing to say about their own queries.
+        if they had been listed: that takes as long as when the model was made. A scorer of late fusion that knows
+        entities by their triples only estimates their scores as candidates, and has nothing to say about their own
+        queries.
 
         They are part of the model from then on, also when it is saved. The factory of the training triples is not
         changed: :func:`~pykeen_mmkg.modalities.with_added` gives the one that has them, and
@@ -287,6 +288,8 @@ def _scorers(model: nn.Module) -> Sequence[Any]:
 def _check(model: Model, name: str) -> None:
     """Check that a model can take new entities, before anything is changed."""
     for scorer in _scorers(model):
+        if scorer.model.num_entities != model.num_entities:
+            raise MultimodalError("The scorers have got entities through another model that shares them: use that one.")
         _check(scorer.model, f"the scorer {scorer.name!r} ({type(scorer.model).__name__})")
     if _scorers(model) or hasattr(model, "read_again"):
         return

@@ -263,7 +263,8 @@ class Scorer:
         """Take note of entities that the model has got since; what it knows by their triples only, it does not know."""
         own = _known_by_model(self.model)
         if own is None:
-            new = torch.full((self.model.num_entities - len(self.entities),), bool(self.parts))
+            # what has no representations reads texts
+            new = torch.full((self.model.num_entities - len(self.entities),), not isinstance(self.model, ERModel))
             own = torch.cat([self.entities, new.to(self.entities)])
         self.entities, self._estimated = own, None
 

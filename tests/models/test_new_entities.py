@@ -24,6 +24,7 @@ from pykeen_mmkg.models.late_fusion import LateFusion
 from pykeen_mmkg.models.new_entities import NewEntity
 from pykeen_mmkg.models.two_tower import TwoTower
 from pykeen_mmkg.models.vlkge import VLKGE
+from pykeen_mmkg.models.zero_shot.relevidence import RelEvidence
 from pykeen_mmkg.predict import Predictor, predict
 from pykeen_mmkg.runs import load_run, open_run, save_run
 from pykeen_mmkg.similar import similar
@@ -90,7 +91,8 @@ def same_weights(model: Model, source: Model) -> None:
     """Give a model the weights of one that has more entities, which are the last rows."""
     state = source.state_dict()
     for name, own in model.state_dict().items():
-        own.copy_(state[name][: len(own)] if own.ndim else state[name])
+        if isinstance(own, torch.Tensor):
+            own.copy_(state[name][: len(own)] if own.ndim else state[name])
 
 
 @pytest.mark.parametrize(
@@ -194,6 +196,23 @@ def test_evidence_as_if_listed(parts: list[str] | None, folder, stores) -> None:
     model.add_entities(described(stores))  # type: ignore[operator]
     assert scores(model).equal(scores(listed))
     assert scores(model)[..., 22:].any()
+
+
+def test_relevidence_as_if_listed(folder, stores) -> None:
+    """What is trained of evidence for unseen relations stays, and reads the graph with the new entities."""
+    features = loaded(stores, NEW) | {"relation_textual": FeatureStore.load(stores["relation_textual"])}
+    factory = factory_of(folder, new=True)
+    added = {"added": {label: {} for label in NEW}}
+    factory.metadata = {"multimodal": {**factory.metadata["multimodal"], **added}}  # type: ignore[index]
+    sources = {"features": features}
+    listed = RelEvidence(triples_factory=factory, sources=sources, random_seed=0, num_members=2, rank=4).eval()
+    for parameter in listed.parameters():
+        torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(3))
+    model = make(RelEvidence, folder, features | loaded(stores), new=False, num_members=2, rank=4)
+    same_weights(model, listed)
+    model.add_entities(described(stores))  # type: ignore[operator]
+    torch.testing.assert_close(scores(model), scores(listed), rtol=1e-5, atol=1e-5)
+    assert scores(model)[..., 22:].std() > 0
 
 
 @pytest.fixture(scope="module")
@@ -415,6 +434,17 @@ def test_errors_change_nothing(fused: LateFusion, stores, tmp_path: pathlib.Path
         with pytest.raises(error, match=match):
             fused.add_entities(entities)  # type: ignore[arg-type]
         assert fused.num_entities == 22 and scores(fused, 22).equal(before)
+
+
+def test_shared_scorers(fused: LateFusion, result: PipelineResult, stores) -> None:
+    """A model that shares scorers with one that has got entities cannot get any itself."""
+    part = pickle.loads(pickle.dumps(result.model))
+    part._factory = result.training
+    part.candidates = result.model.candidates
+    other = part.subset("content", "evidence")
+    other.add_entities(described(stores))
+    with pytest.raises(MultimodalError, match="shares them"):
+        part.add_entities({"x": {"vectors": {"textual": torch.ones(10)}}})
 
 
 def test_who_cannot(folder, stores) -> None:

@@ -22,13 +22,14 @@ from ...nn.zero_shot.pair_evidence import EVIDENCE, PairEvidence, score_grid
 from ...options import strict
 from ...query_scoring import QueryScoringMixin
 from ..loss import OwnLossMixin
+from ..new_entities import NewEntitiesMixin
 from .descriptions import DescribedRelationsMixin
 
 __all__ = ["RelEvidence"]
 
 
 @parse_docdata
-class RelEvidence(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, AbstractModel):
+class RelEvidence(OwnLossMixin, DescribedRelationsMixin, NewEntitiesMixin, QueryScoringMixin, AbstractModel):
     """Scores a triple by the evidence of the training graph, read in the light of the relation's description.
 
     See :class:`.PairEvidence` for the formula. A relation's own triples never count as evidence
@@ -114,41 +115,63 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, Abst
                 f"The texts of entities have {texts.shape[-1]} dimensions, those of relations "
                 f"{described.vectors.shape[-1]}: they must come from the same encoder."
             )
-        texts = center(texts.float(), mask)
-        self.sources = given
+        self.sources, self.entity_labels = given, names
         self._remember_encoder(encoder, given.encoder_kwargs)
         self.described = described
-        evidence = tuple(EVIDENCE if evidence is None else evidence)
+        if num_members < 1:
+            raise MultimodalError(f"num_members must be at least 1; got {num_members}.")
+        self._triples, self._similar_texts = triples_factory.mapped_triples, similar_texts
+        self._member_kwargs: dict[str, Any] = dict(
+            evidence=tuple(EVIDENCE if evidence is None else evidence),
+            num_weights=num_weights,
+            rank=rank,
+            hidden_dim=hidden_dim,
+            dropout=dropout,
+            use_head=use_head,
+            prior=prior,
+        )
+        self.members = self._make_members(num_members)
+        self.register_buffer("turn", torch.zeros((), dtype=torch.long))
+        self.reset_parameters_()
+
+    def _make_members(self, number: int) -> nn.ModuleList:
+        """Make scorers that read the graph and the texts; statistics of texts are those of training."""
+        names, given, evidence = self.entity_labels, self.sources, self._member_kwargs["evidence"]
+        texts, mask = given.gather("entity", TEXTUAL, names).lookup(names)
+        base = torch.as_tensor([name not in given.added for name in names])
+        texts = center(texts.float(), mask, base)
         words = None
         if "words" in evidence and given.entities is not None:
             table = given.table("entity", names)
             words = WordOverlap(table.names, table.descriptions)
+        similar = self._similar_texts if "paths" in evidence else 0
+        relations = self.described.vectors.cpu()
         graph = EvidenceGraph(
-            triples_factory.mapped_triples,
-            num_entities=triples_factory.num_entities,
-            num_relations=triples_factory.real_num_relations,
-            similar=nearest_texts(texts, mask, similar_texts) if similar_texts and "paths" in evidence else None,
+            self._triples,
+            num_entities=len(names),
+            num_relations=len(relations),
+            similar=nearest_texts(texts, mask, similar) if similar else None,
         )
-        if num_members < 1:
-            raise MultimodalError(f"num_members must be at least 1; got {num_members}.")
-        self.members = nn.ModuleList(
-            PairEvidence(
-                graph,
-                entities=texts,
-                relations=described.vectors,
-                words=words,
-                evidence=evidence,
-                num_weights=num_weights,
-                rank=rank,
-                hidden_dim=hidden_dim,
-                dropout=dropout,
-                use_head=use_head,
-                prior=prior,
-            )
-            for _ in range(num_members)
+        return nn.ModuleList(
+            PairEvidence(graph, entities=texts, relations=relations, words=words, **self._member_kwargs)
+            for _ in range(number)
         )
-        self.register_buffer("turn", torch.zeros((), dtype=torch.long))
-        self.reset_parameters_()
+
+    def read_again(self, labels: Sequence[str]) -> None:
+        """Read the graph and the texts with entities that have been added; all weights stay.
+
+        :param labels: the labels of all entities
+        """
+        self.entity_labels = list(labels)
+        with torch.random.fork_rng(devices=[]):
+            members = self._make_members(len(self.members))
+        members.load_state_dict(self.members.state_dict())
+        self.members = members.to(self.turn.device).train(self.training)
+
+    @property
+    def reads_words(self) -> bool:
+        """Return whether the words of texts count, and not only their vectors."""
+        return "words" in self.scorer.evidence
 
     @property
     def scorer(self) -> PairEvidence:
