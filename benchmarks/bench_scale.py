@@ -364,6 +364,31 @@ def encoding() -> Iterator[Figure]:
         yield Figure("encoding 300 k texts: peak with the mapped shards", (memory("VmHWM") - before) / table, "x", 3.0)
 
 
+@row("images", minutes=0.3)
+def images() -> Iterator[Figure]:
+    """Decode a photograph of 12 megapixels and scale it for an encoder, whole and reduced while it is decoded."""
+    import io
+
+    import numpy
+    from PIL import Image
+
+    from pykeen_mmkg.encoders.images import decode_image
+
+    random = numpy.random.default_rng(0)
+    smooth = Image.fromarray(random.integers(0, 255, (60, 80, 3), dtype=numpy.uint8)).resize((4000, 3000))
+    grain = random.integers(-12, 12, (3000, 4000, 3))
+    photograph = Image.fromarray((numpy.asarray(smooth) + grain).clip(0, 255).astype(numpy.uint8))
+    file = io.BytesIO()
+    photograph.save(file, "JPEG", quality=90)
+
+    def prepared(reduce_to: int | None) -> object:
+        return decode_image(file.getvalue(), reduce_to=reduce_to).resize((224, 224), Image.Resampling.BICUBIC)
+
+    whole, reduced = seconds(lambda: prepared(None)), seconds(lambda: prepared(512))
+    yield Figure("a photograph of 12 megapixels: decoded and scaled", whole * 1e3, "ms")
+    yield Figure("... reduced while it is decoded: times as fast", whole / reduced, "x", at_least=3.0)
+
+
 def measured(name: str) -> list[Figure]:
     """Run a row in a process of its own."""
     with tempfile.NamedTemporaryFile(mode="r", suffix=".json") as file:

@@ -109,6 +109,7 @@ def encode_images(
     batch_size: int | None = None,
     workers: int = 2,
     max_pixels: int = MAX_PIXELS,
+    reduce_to: int | None = None,
     progress: bool = True,
     encoder_kwargs: Mapping[str, Any] | None = None,
 ) -> FeatureStore:
@@ -122,6 +123,9 @@ def encode_images(
     :param batch_size: the number of images in a batch
     :param workers: the number of threads that decode images
     :param max_pixels: the most pixels an image may have
+    :param reduce_to: decode pictures reduced by a whole factor, to no fewer pixels on a side than these: photographs of
+        12 megapixels take a fraction of the time. The vectors differ a little, and have keys of their own in the cache.
+        512 suits encoders that look at 224 to 336 pixels. By default only pictures beyond 16 megapixels are reduced
     :param progress: whether to show progress bars
     :param encoder_kwargs: options of the encoder
     :returns: a store with one row for each label, in the given order
@@ -139,10 +143,17 @@ def encode_images(
     def explain(path: str, error: Exception) -> str:
         return f"{error} (an image of {owners[path]!r})"
 
+    if reduce_to is not None and reduce_to < 1:
+        raise DataError(f"{reduce_to=} must be at least 1.")
+
+    def key_of(data: bytes) -> str:
+        # what is decoded otherwise is another picture
+        return hashlib.sha256(data).hexdigest() + (f"-{reduce_to}" if reduce_to else "")
+
     def digest(path: str) -> tuple[str, int]:
         try:
             data = read_image(path)
-            return hashlib.sha256(data).hexdigest(), count_pixels(data)
+            return key_of(data), count_pixels(data, reduce_to)
         except ImageError as error:
             raise ImageError(explain(path, error)) from None
 
@@ -169,10 +180,10 @@ def encode_images(
             for key in batch:
                 path = pending[key]
                 data = read_image(path)
-                if hashlib.sha256(data).hexdigest() != key:
+                if key_of(data) != key:
                     raise ImageError(f"The image {path} changed while it was being encoded. Run again.")
                 try:
-                    pictures.append(decode_image(data, name=path, max_pixels=max_pixels))
+                    pictures.append(decode_image(data, name=path, max_pixels=max_pixels, reduce_to=reduce_to))
                     usable.append(key)
                 except UnusableImageError as error:
                     if strict:
@@ -206,6 +217,7 @@ def encode_images(
         label: [keys[str(path)] for path in paths if keys[str(path)] not in skipped] for label, paths in images.items()
     }
     notes = {"skipped": json.dumps(losses, ensure_ascii=False)} if losses else {}
+    notes |= {"reduce_to": str(reduce_to)} if reduce_to else {}
     return _assemble(list(images), inputs_of, cache, encoder, VISUAL, notes)
 
 

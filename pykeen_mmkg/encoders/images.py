@@ -11,7 +11,7 @@ What becomes of the special cases:
 - A file that is missing or cannot be read is always an error, for it is a mistake in the table or the file system; so
   is what is no file (a pipe, a device) or has more bytes than any picture.
 - A picture of more than :data:`SHRINK_PIXELS` is reduced by a whole factor, of JPEG while it is decoded, since encoders
-  scale it down much further; only one such picture is decoded at a time.
+  scale it down much further; only one such picture is decoded at a time. Smaller ones are if that is asked for.
 """
 
 from __future__ import annotations
@@ -85,15 +85,17 @@ def read_image(path: str | pathlib.Path) -> bytes:
     return data
 
 
-def count_pixels(data: bytes) -> int:
+def count_pixels(data: bytes, reduce_to: int | None = None) -> int:
     """Count the pixels of an image as it will be decoded, by its header alone.
 
     :param data: the bytes of the file
+    :param reduce_to: see :func:`decode_image`
     :returns: their number, at most :data:`SHRINK_PIXELS`; zero where it is no image
     """
     try:
         with _open(data) as image:
-            return min(image.width * image.height, SHRINK_PIXELS)
+            factor = _factor(image.size, reduce_to)
+            return min(image.width * image.height // factor**2, SHRINK_PIXELS)
     except Exception:  # whatever is wrong with it is said when it is decoded
         return 0
 
@@ -103,19 +105,34 @@ def _open(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data), formats=register_formats())
 
 
-def decode_image(data: bytes, name: str | pathlib.Path = "<bytes>", max_pixels: int = MAX_PIXELS) -> Image.Image:
+def _factor(size: tuple[int, int], reduce_to: int | None) -> int:
+    """Return by what whole factor a picture is to be smaller, so that no side falls below a number of pixels."""
+    return 1 if reduce_to is None else max(1, min(size) // reduce_to)
+
+
+def decode_image(
+    data: bytes,
+    name: str | pathlib.Path = "<bytes>",
+    max_pixels: int = MAX_PIXELS,
+    reduce_to: int | None = None,
+) -> Image.Image:
     """Decode an image into RGB.
 
     :param data: the bytes of the file
     :param name: what to call it in a message
     :param max_pixels: the most pixels it may have; they are counted before any is decoded
+    :param reduce_to: reduce a picture by a whole factor, of JPEG while it is decoded, to no fewer pixels on a side
     :returns: the image, in the mode RGB
     :raises UnusableImageError: if it cannot be decoded, is too small, too large or too elongated
     """
     try:
         with _open(data) as image:
             check_size(image.size, name=name, max_pixels=max_pixels)
-            factor = int((image.width * image.height / (SHRINK_PIXELS / 4)) ** 0.5)
+            # the header of an icon does not say how large the picture in it is
+            wanted = 1 if image.format in ("ICO", "ICNS") else _factor(image.size, reduce_to)
+            factor = max(wanted, int((image.width * image.height / (SHRINK_PIXELS / 4)) ** 0.5))
+            if image.width * image.height <= SHRINK_PIXELS and wanted > 1:
+                return _reduced(image, wanted)
             if image.width * image.height <= SHRINK_PIXELS:
                 image.load()
                 # an icon holds a picture whose size is not that of the header

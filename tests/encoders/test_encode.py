@@ -512,3 +512,18 @@ def test_assembled_in_parts(tmp_path, album, monkeypatch):
     )
     for one, other in zip(whole, parts, strict=True):
         assert one.digest == other.digest and one.provenance == other.provenance
+
+
+def test_reduced_images_have_keys_of_their_own(tmp_path):
+    """Decoded otherwise, a picture is encoded anew; the store says how."""
+    path = tmp_path / "large.png"
+    Image.new("RGB", (64, 64), (10, 20, 30)).save(path)
+    encoder = CountingEncoder()
+    for _ in range(2):
+        store = run(encode_images, {"a": [path]}, encoder, tmp_path, reduce_to=16)
+    assert encoder.images == 1 and store.provenance["reduce_to"] == "16"
+    assert store.vectors.tolist() == [[10, 20, 30]]
+    store = run(encode_images, {"a": [path]}, encoder, tmp_path)
+    assert encoder.images == 2 and "reduce_to" not in store.provenance
+    with pytest.raises(DataError, match="reduce_to"):
+        run(encode_images, {"a": [path]}, encoder, tmp_path, reduce_to=0)

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
-from pykeen_mmkg.encoders.images import MAX_ASPECT, MAX_BYTES, decode_image, load_image, read_image, to_rgb
+from pykeen_mmkg.encoders.images import (
+    MAX_ASPECT,
+    MAX_BYTES,
+    count_pixels,
+    decode_image,
+    load_image,
+    read_image,
+    to_rgb,
+)
 from pykeen_mmkg.errors import ImageError, UnusableImageError
 
 
@@ -309,3 +317,26 @@ def test_no_file(tmp_path):
     for name in ("pipe.jpg", "zero.jpg", "huge.jpg", "loop.jpg", "a\0b.jpg"):
         with pytest.raises(ImageError, match=name.split("\0")[0]):
             read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_reduced_where_asked_for(kind: str) -> None:
+    """By a whole factor, to no side below the number, and like the whole picture scaled; small ones are left alone."""
+    picture = Image.linear_gradient("L").resize((400, 300)).convert("RGB")
+    data = encode(picture, kind)
+    reduced = decode_image(data, reduce_to=90)
+    assert reduced.mode == "RGB" and 90 <= min(reduced.size) < 300
+    # a JPEG goes down by powers of two, and by what is left of the factor
+    assert reduced.size == ((200, 150) if kind == "JPEG" else (134, 100))
+    assert count_pixels(data, reduce_to=90) == 400 * 300 // 9
+    expected = np.asarray(decode_image(data).resize(reduced.size, Image.Resampling.BOX)).astype(int)
+    assert np.abs(np.asarray(reduced).astype(int) - expected)[:-1, :-1].max() < 6
+    for least in (None, 151, 300, 5000):
+        assert decode_image(data, reduce_to=least).tobytes() == decode_image(data).tobytes()
+
+
+def test_reduced_upright() -> None:
+    """The rotation that EXIF asks for is applied to what was reduced."""
+    picture, exif = Image.new("RGB", (400, 200)), Image.Exif()
+    exif[0x0112] = 6
+    assert decode_image(encode(picture, "JPEG", exif=exif), reduce_to=100).size == (100, 200)
