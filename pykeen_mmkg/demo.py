@@ -22,7 +22,8 @@ from .datasets.wordnet_emoji import WordNetEmoji
 from .evaluation.evaluating import make_evaluator
 from .evaluation.results import ProtocolMetricResults
 from .models.late_fusion import LateFusion
-from .predict import names_of, predict
+from .names import names_of
+from .predict import predict
 
 __all__ = ["CONFIG", "run"]
 

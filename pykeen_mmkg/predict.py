@@ -5,8 +5,6 @@ and answers; what is known already is left out or marked.
 """
 
 import copy
-import dataclasses
-import difflib
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -28,60 +26,19 @@ from pykeen.typing import (
 )
 
 from .answer_table import Answers, Item, items_table
+from .best_answers import best_answers
 from .datasets import ModalityTable
 from .datasets.delimited import read_rows
 from .datasets.labels import Kind
 from .datasets.metadata import GraphMetadata
 from .errors import DataError, MultimodalError
-from .indexing import TargetIndex, irreflexive_relations
-from .modalities import with_added
+from .indexing import TargetIndex, find_sorted, gather_rows, irreflexive_relations
+from .kept import Kept, file_stamp
+from .modalities import gathered, with_added
+from .names import names_of, resolve
 from .shares import explained
 
-__all__ = ["Predictor", "names_of", "predict", "read_queries", "resolve"]
-
-
-def names_of(triples_factory: CoreTriplesFactory, kind: Kind = "entity") -> dict[str, str]:
-    """Return label -> name, from the table that the factory's metadata points to.
-
-    :param triples_factory: the factory
-    :param kind: ``"entity"`` or ``"relation"``
-    :returns: the names; empty if there is no table. A label without a name is left out
-    """
-    record = dataclasses.replace(GraphMetadata.of(triples_factory), images=None)
-    path = record.entities if kind == "entity" else record.relations
-    if path is None or not pathlib.Path(path).is_file():
-        added = record.added if kind == "entity" else {}
-        return {label: name for label, row in added.items() if (name := row.get("name"))}
-    table = record.table(triples_factory, kind)
-    return {label: name for label, name in zip(table.labels, table.names, strict=True) if name}
-
-
-def resolve(query: str, label_to_id: Mapping[str, int], names: Mapping[str, str], kind: str = "entity") -> str:
-    """Return the label that a query means: a label itself, or the name of exactly one label.
-
-    :param query: a label or a name; names are compared without case
-    :param label_to_id: the labels of the graph
-    :param names: label -> name
-    :param kind: what to call it in an error message
-    :returns: the label
-    :raises DataError: if nothing or more than one thing has this name, with what comes near
-    """
-    if query in label_to_id:
-        return query
-    folded = query.casefold()
-    matches = [label for label, name in names.items() if name.casefold() == folded and label in label_to_id]
-    if not matches:  # a table may hold several names of one thing, as WordNet's lemmas, separated by commas
-        matches = [
-            label
-            for label, name in names.items()
-            if label in label_to_id and folded in (part.strip().casefold() for part in name.split(","))
-        ]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise DataError(f"{len(matches)} labels have the name {query!r}: {sorted(matches)[:10]}. Give one of them.")
-    near = difflib.get_close_matches(query, [*label_to_id, *names.values()], n=5)
-    raise DataError(f"No {kind} is called {query!r}" + (f"; near it are {near}." if near else "."))
+__all__ = ["Predictor", "predict", "read_queries"]
 
 
 #: what happens to answers that are known already
@@ -117,6 +74,11 @@ def read_queries(path: str | pathlib.Path) -> list[Query]:
             )
         queries.append(dict(zip(SLOTS, given, strict=True)))
     return queries
+
+
+def _relations(model: Model) -> Sequence[Any]:
+    """Return the labels of the relations that a model knows, also of those that were added to it after training."""
+    return getattr(model, "relation_labels", None) or getattr(getattr(model, "described", None), "labels", None) or ()
 
 
 class Predictor:
@@ -159,14 +121,14 @@ class Predictor:
             "entity": dict(triples_factory.entity_to_id),
             "relation": dict(triples_factory.relation_to_id),
         }
-        # relations that were added to the model after training
-        described = getattr(model, "described", None)
-        named: Sequence[Any] = getattr(model, "relation_labels", None) or getattr(described, "labels", None) or ()
+        named = _relations(model)
         for index in range(triples_factory.real_num_relations, len(named)):
             self.ids["relation"].setdefault(str(named[index]), index)
         self.labels = {kind: {index: label for label, index in ids.items()} for kind, ids in self.ids.items()}
         self.names = {kind: names_of(triples_factory, kind) for kind in self.ids}
         self._indices: dict[str, TargetIndex] = {}
+        #: the labels of names, without case, None for a name of several things; made at the first question by name
+        self._called: dict[Kind, dict[str, str | None]] = {}
         #: the number of entities that can be answers
         self._candidates = len(self.ids["entity"])
 
@@ -195,6 +157,18 @@ class Predictor:
         other.ids = {**self.ids, "entity": {**self.ids["entity"], **ids}}
         other.labels = {kind: {index: label for label, index in own.items()} for kind, own in other.ids.items()}
         return other, query
+
+    def _label(self, kind: Kind, query: str) -> str:
+        """Return the label that a query means, see :func:`resolve`, which looks at all names."""
+        if query in self.ids[kind]:
+            return query
+        if kind not in self._called:
+            owners: dict[str, str | None] = {}
+            for label, name in self.names[kind].items():
+                if label in self.ids[kind]:
+                    owners[name.casefold()] = None if name.casefold() in owners else label
+            self._called[kind] = owners
+        return self._called[kind].get(query.casefold()) or resolve(query, self.ids[kind], self.names[kind], kind)
 
     @cached_property
     def _tables(self) -> dict[Kind, ModalityTable]:
@@ -231,7 +205,7 @@ class Predictor:
             else:
                 found[slot] = None
                 if value is not None:
-                    found[slot] = self.item(kind, resolve(value, self.ids[kind], self.names[kind], kind))
+                    found[slot] = self.item(kind, self._label(kind, value))
         return found
 
     def resolve(self, query: Query) -> tuple[str, list[int]]:
@@ -248,8 +222,7 @@ class Predictor:
         ids = []
         for column in COLUMNS[missing[0]][:2]:
             kind: Kind = "relation" if SLOTS[column] == LABEL_RELATION else "entity"
-            label = resolve(str(given[SLOTS[column]]), self.ids[kind], self.names[kind], kind)
-            ids.append(self.ids[kind][label])
+            ids.append(self.ids[kind][self._label(kind, str(given[SLOTS[column]]))])
         return missing[0], ids
 
     def _index(self, target: str) -> TargetIndex:
@@ -260,12 +233,30 @@ class Predictor:
 
     @torch.inference_mode()
     def score(self, target: str, given: LongTensor) -> tuple[FloatTensor, BoolTensor]:
-        """Score all candidates of a batch of queries.
+        """Score all candidates of a batch of queries, and tell which are known.
 
         :param target: the open slot
         :param given: shape: ``(b, 2)``; the ids of the others
         :returns: the scores, minus infinity for what cannot be an answer, and which candidates are known to be
             answers; shape: ``(b, n)`` both
+        """
+        scores = self._scores(target, given)
+        known = torch.zeros_like(scores, dtype=torch.bool)
+        known[self._known_answers(target, given, scores.shape[1])] = True
+        return scores, known
+
+    def _known_answers(self, target: str, given: LongTensor, num: int) -> tuple[LongTensor, LongTensor]:
+        """Return row in the batch and id of the known answers below a number."""
+        row, column = self._index(target).rows(*given.unbind(dim=-1))
+        return row[column < num], column[column < num]
+
+    @torch.inference_mode()
+    def _scores(self, target: str, given: LongTensor) -> FloatTensor:
+        """Score all candidates of a batch of queries.
+
+        :param target: the open slot
+        :param given: shape: ``(b, 2)``; the ids of the others
+        :returns: the scores, minus infinity for what cannot be an answer; shape: ``(b, n)``
         """
         first, second = given.unbind(dim=-1)
         if target == LABEL_TAIL:
@@ -275,9 +266,7 @@ class Predictor:
         else:
             # PyKEEN scores the artificial inverse relations as well, each after its own
             scores = self.model.predict_r(given)[:, :: 2 if self.model.use_inverse_triples else 1]
-        known = torch.zeros_like(scores, dtype=torch.bool)
-        known[self._index(target).rows(first, second)] = True
-        scores = scores.float().clone()
+        scores = scores.float().contiguous()
         if target != LABEL_RELATION:
             # nothing is its own hypernym: what no training triple of the relation does, no answer does
             inside = second < len(self.irreflexive)
@@ -285,8 +274,50 @@ class Predictor:
             row = own.nonzero()[:, 0]
             scores[row, first[row]] = -torch.inf
             # who is only asked about is no answer
-            scores, known = scores[:, : self._candidates], known[:, : self._candidates]
-        return scores, known
+            scores = scores[:, : self._candidates]
+        return scores
+
+    @torch.inference_mode()
+    def _answer(
+        self, scorer: "Predictor", target: str, given: LongTensor, k: int | None, known: Known
+    ) -> list[Answers]:
+        """Answer a batch of queries with the same open slot.
+
+        :param scorer: the predictor that scores them
+        :param target: the open slot
+        :param given: shape: ``(b, 2)``; the ids of the others
+        :param k: how many answers each
+        :param known: what happens to answers that are known already
+        :returns: the answers to each
+        """
+        scores = scorer._scores(target, given)
+        num = scores.shape[1]
+        row, column = self._known_answers(target, given, num)
+        if known == "drop":
+            scores[row, column] = -torch.inf
+        best = best_answers(scores, k)
+        kind: Kind = "relation" if target == LABEL_RELATION else "entity"
+        ids = best.ids.tolist()
+        labels = list(map(self.labels[kind].__getitem__, ids))
+        names = [self.names[kind].get(label, "") for label in labels]
+        query, place = gather_rows(best.offsets, torch.arange(len(given)))
+        columns = {"rank": (place - best.offsets[query] + 1).tolist(), "label": labels, "name": names}
+        columns["score"] = best.scores.tolist()
+        if self.calibration is not None:
+            columns["probability"] = self.calibration(best.scores, target).tolist()
+        if known == "mark":
+            columns["known"] = (find_sorted((row * num + column).cpu(), query * num + best.ids) >= 0).tolist()
+        # one frame is cut into those of the queries: to make one takes longer than to score a query
+        frame = pandas.DataFrame(columns)
+        answers = []
+        bounds = best.offsets.tolist()
+        totals = zip(bounds, bounds[1:], best.log_sum_exp.tolist(), best.candidates.tolist(), strict=False)
+        for low, high, total, count in totals:
+            own = frame.iloc[low:high].copy() if len(given) > 1 else frame
+            own.index = pandas.RangeIndex(high - low)
+            answers.append(Answers.of(own, partial(self.item, kind)))
+            answers[-1].attrs = {"log_sum_exp": total, "candidates": count}
+        return answers
 
     def predict(
         self, queries: Iterable[Query], k: int | None = 10, known: Known = "drop", batch_size: int = 256
@@ -315,24 +346,14 @@ class Predictor:
         while asked := list(islice(rest, batch_size)):
             opened = [self.opened(query) for query in asked]
             batch = [predictor.resolve(query) for predictor, query in opened]
-            answers: dict[int, pandas.DataFrame] = {}
+            answers: dict[int, Answers] = {}
             groups: dict[tuple[int, str], list[int]] = {}
             for i, ((predictor, _), (target, _)) in enumerate(zip(opened, batch, strict=True)):
                 groups.setdefault((id(predictor), target), []).append(i)
             for (_, target), places in groups.items():
                 given = torch.tensor([batch[i][1] for i in places], device=self.model.device)
-                scores, is_known = opened[places[0]][0].score(target, given)
-                if known == "drop":
-                    scores = scores.masked_fill(is_known, -torch.inf)
-                for i, row, flags in zip(places, scores.cpu(), is_known.cpu(), strict=True):
-                    kind: Kind = "relation" if target == LABEL_RELATION else "entity"
-                    ids = self._best(row, k)
-                    answers[i] = self._frame(kind, ids, row)
-                    answers[i].attrs = {"log_sum_exp": row.logsumexp(0).item(), "candidates": int(row.isfinite().sum())}
-                    if self.calibration is not None:
-                        answers[i]["probability"] = self.calibration(row[ids], target).tolist()
-                    if known == "mark":
-                        answers[i]["known"] = flags[ids].tolist()
+                found = self._answer(opened[places[0]][0], target, given, k, known)
+                answers |= dict(zip(places, found, strict=True))
             yield from (answers[i] for i in range(len(batch)))
 
     def explain(self, query: Query, answers: pandas.DataFrame) -> pandas.DataFrame:
@@ -365,19 +386,27 @@ class Predictor:
         shares.index = answers.index
         return Answers.of(pandas.concat([answers, shares], axis=1), partial(self.item, "entity"))
 
-    @staticmethod
-    def _best(scores: FloatTensor, k: int | None) -> LongTensor:
-        """Return the ids of the best candidates; among equal scores, lower ids come first."""
-        ids = scores.isfinite().nonzero()[:, 0]
-        if k is not None and len(ids) > k:
-            ids = (scores >= scores.topk(k).values[-1]).nonzero()[:, 0]
-        return ids[scores[ids].argsort(descending=True, stable=True)][:k]
 
-    def _frame(self, kind: Kind, ids: LongTensor, scores: FloatTensor) -> pandas.DataFrame:
-        labels = [self.labels[kind][index] for index in ids.tolist()]
-        names = [self.names[kind].get(label, "") for label in labels]
-        columns = {"rank": range(1, len(ids) + 1), "label": labels, "name": names, "score": scores[ids].tolist()}
-        return Answers.of(columns, partial(self.item, kind))
+#: the predictors of :func:`predict`, without their models
+_KEPT = Kept()
+
+
+def _predictor(model: Model, triples_factory: TriplesFactory, known: tuple[CoreTriplesFactory, ...]) -> Predictor:
+    """Return a predictor, that of the last call if nothing that it was made of has changed."""
+
+    def make() -> Predictor:
+        made = Predictor(model, triples_factory, known)
+        del made.model
+        return made
+
+    factories = (triples_factory, *known)
+    record = GraphMetadata.of(triples_factory)
+    added = tuple(label for sources in gathered(model).values() for label in sources.added)
+    state = (model.device, added, tuple(_relations(model)), *map(file_stamp, (record.entities, record.relations)))
+    parts = (*factories, *(factory.mapped_triples for factory in factories))
+    predictor = copy.copy(_KEPT.get(model, parts, state, make))
+    predictor.model = model
+    return predictor
 
 
 def predict(
@@ -392,6 +421,8 @@ def predict(
 ) -> pandas.DataFrame:
     """Return the best answers to a query with one open slot; for many queries, make one :class:`Predictor`.
 
+    What the last call for a model has read (names, known triples) serves the next one, unless something has changed.
+
     :param model: a trained model
     :param triples_factory: the factory that it was trained on (for the labels, and the first known triples)
     :param head: the head, by label or name, or None to predict it
@@ -403,4 +434,4 @@ def predict(
     :raises DataError: if not exactly one slot is open, or a name is unknown or ambiguous
     """
     query = dict(head=head, relation=relation, tail=tail)
-    return next(Predictor(model, triples_factory, known).predict([query], k=k))
+    return next(_predictor(model, triples_factory, tuple(known)).predict([query], k=k))

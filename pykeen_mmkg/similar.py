@@ -16,7 +16,7 @@ from .encoders.images import load_image
 from .errors import DataError
 from .features import FeatureStore
 from .modalities import TEXTUAL, VISUAL, with_added
-from .predict import names_of, resolve
+from .names import names_of, resolve
 from .vectors import modalities_of, vectors_of
 
 __all__ = ["Neighbours", "similar"]

@@ -13,7 +13,8 @@ from pykeen.triples import TriplesFactory
 from pykeen_mmkg.datasets.folder import MultimodalDataset
 from pykeen_mmkg.errors import DataError, RunError
 from pykeen_mmkg.features.store import FeatureStore
-from pykeen_mmkg.predict import SLOTS, Predictor, names_of, predict, read_queries, resolve
+from pykeen_mmkg.names import names_of
+from pykeen_mmkg.predict import SLOTS, Predictor, predict, read_queries
 from pykeen_mmkg.runs import open_run
 
 
@@ -81,18 +82,6 @@ def test_names(run) -> None:
     assert by_label["name"].tolist() == [names.get(label, "") for label in by_label["label"]]
 
 
-def test_resolve() -> None:
-    """A label wins over a name, a name must be of one thing, and a near miss is told."""
-    ids = {"a": 0, "b": 1, "c": 2}
-    names = {"a": "dog, domestic dog", "b": "cat", "c": "Cat"}
-    assert resolve("b", ids, names) == "b"
-    assert resolve("Domestic Dog", ids, names) == "a"
-    with pytest.raises(DataError, match=r"2 labels.*'b', 'c'"):
-        resolve("cat", ids, names)
-    with pytest.raises(DataError, match="near it are.*cat"):
-        resolve("catt", ids, names)
-
-
 @pytest.mark.parametrize("query", [{}, dict(head="e1"), dict(head="e1", relation="r0", tail="e2")])
 def test_bad_query(query: dict, run) -> None:
     """Exactly one slot is open."""
@@ -105,13 +94,6 @@ def test_open_run(tmp_path) -> None:
     """A folder that is no run is told from one."""
     with pytest.raises(RunError, match="trained_model.pkl"):
         open_run(tmp_path)
-
-
-def test_names_without_table(folder) -> None:
-    """Plain factories have no names."""
-    dataset = MultimodalDataset(path=folder)
-    plain = TriplesFactory(dataset.training.mapped_triples, dataset.entity_to_id, dataset.relation_to_id)
-    assert names_of(plain) == {}
 
 
 def test_batches(run, folder) -> None:
@@ -195,3 +177,33 @@ def test_added_relation() -> None:
     expected = model.predict_t(torch.tensor([[factory.entity_to_id["a"], 2]]))[0]
     scores = [expected[factory.entity_to_id[label]].item() for label in df["label"]]
     assert df["score"].tolist() == pytest.approx(scores) and len(df) == 2
+
+
+def test_what_one_call_reads_serves_the_next(folder, monkeypatch) -> None:
+    """Names and known triples are read anew where something has changed, and only there."""
+    dataset = MultimodalDataset(path=folder)
+    model = DistMult(triples_factory=dataset.training, random_seed=0)
+    read: list[str] = []
+
+    def counted(factory, kind="entity"):
+        read.append(kind)
+        return names_of(factory, kind)
+
+    monkeypatch.setattr("pykeen_mmkg.predict.names_of", counted)
+
+    def ask(**kwargs):
+        return predict(model, dataset.training, head="e7", relation="r1", **kwargs)
+
+    first = ask(k=None)
+    assert ask(k=None).equals(first) and len(read) == 2
+    assert predict(model, dataset.training, head="thing 7", relation="Successor 1", k=None).equals(first)
+    assert len(read) == 2
+    assert len(ask(k=None, known=[dataset.testing])) <= len(first) and len(read) == 4
+    table = folder / "entities.tsv"
+    text = table.read_text()
+    try:
+        table.write_text(text.replace("thing 8", "Renamed thing 8"))
+        names = dict(zip(*(ask(k=None)[column] for column in ("label", "name")), strict=True))
+        assert names["e8"] == "Renamed thing 8" and len(read) == 6
+    finally:
+        table.write_text(text)
