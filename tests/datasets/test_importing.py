@@ -112,6 +112,23 @@ def test_texts_and_images(tmp_path: pathlib.Path):
     assert red == {"e0": [9], "/e/1": [1], "e2": [2], "e3": [3], "e4": [4, 5], "e5": []}
 
 
+@pytest.mark.parametrize("saved", [False, True])
+def test_hugging_face_images(tmp_path: pathlib.Path, saved: bool):
+    """A column of the library's type of images, in memory and as it is saved, gives the pictures that went in."""
+    datasets = pytest.importorskip("datasets")
+    rows = {"entity": ["e0", "e1", "e2"], "image": [Image.open(io.BytesIO(png(5))), None, {"bytes": png(6)}]}
+    features = datasets.Features({"entity": datasets.Value("string"), "image": datasets.Image()})
+    source = datasets.Dataset.from_dict(rows, features=features)
+    if saved:
+        source.save_to_disk(tmp_path / "saved")
+        source = tmp_path / "saved"
+    triples = pd.DataFrame([("e0", "next", "e1"), ("e1", "next", "e2")], columns=TRIPLES.columns)
+    import_graph(tmp_path / "new", {"train": triples, "test": triples[:1]}, source)
+    images = MultimodalDataset(tmp_path / "new").entity_table.image_dict()
+    red = {label: [Image.open(path).getpixel((0, 0))[0] for path in paths] for label, paths in images.items()}
+    assert red == {"e0": [5], "e1": [], "e2": [6]}
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
