@@ -42,7 +42,9 @@ class AverageFusion(FormFusion):
 
     def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         if mask is None:
-            return sum(xs[1:], start=xs[0]) / len(xs)
+            total = sum(xs[1:], start=xs[0])
+            # a whole table is not to be divided by one
+            return total / len(xs) if len(xs) > 1 else total
         return weighted_sum(xs, self.coefficients(mask).to(dtype=xs[0].dtype))
 
     def coefficients(self, mask: BoolTensor) -> FloatTensor:  # noqa: D102
