@@ -26,10 +26,11 @@ __all__ = ["KEEP_MEMORY", "frozen_garbage", "kept_memory"]
 KEEP_MEMORY = "PYKEEN_MMKG_KEEP_MEMORY"
 
 # numbers of glibc's malloc.h
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4
 
-#: what glibc starts with; the threshold is what it grows to by itself in a process that frees large blocks
-_DEFAULTS = {_MMAP_MAX: 65536, _TRIM_THRESHOLD: 64 << 20, _TOP_PAD: 128 << 10}
+#: what glibc starts with; the thresholds, which no longer adapt once one option is set, as a process has them that has
+#: freed large blocks
+_DEFAULTS = {_MMAP_MAX: 65536, _TRIM_THRESHOLD: 64 << 20, _TOP_PAD: 128 << 10, _MMAP_THRESHOLD: 32 << 20}
 _KEPT = {_MMAP_MAX: 0, _TRIM_THRESHOLD: (1 << 31) - 1, _TOP_PAD: 64 << 20}
 
 #: the environment variables with which a user has set the allocator: theirs are not changed
