@@ -389,6 +389,89 @@ def images() -> Iterator[Figure]:
     yield Figure("... reduced while it is decoded: times as fast", whole / reduced, "x", at_least=3.0)
 
 
+def written_graph(folder: pathlib.Path, num_triples: int) -> None:
+    """Write a graph as files: triples with inverses and mirror images among them, and a text for each entity."""
+    import numpy
+
+    generator = numpy.random.default_rng(0)
+    num_entities, part = num_triples // 5, num_triples // 20
+    columns = [(high * generator.random(num_triples) ** 2).astype(int) for high in (num_entities, 50, num_entities)]
+    heads, relations, tails = columns
+    heads[:part], tails[:part], relations[:part] = tails[-part:], heads[-part:], (relations[-part:] + 1) % 50
+    triples = numpy.unique(numpy.stack(columns, axis=1), axis=0)
+    lot = generator.random(len(triples))
+    for name, low, high in (("train", 0, 0.96), ("valid", 0.96, 0.98), ("test", 0.98, 1)):
+        rows = triples[(lot >= low) & (lot < high)].tolist()
+        (folder / f"{name}.tsv").write_text("".join(f"Q{h}\tP{r}\tQ{t}\n" for h, r, t in rows))
+    texts = generator.integers(0, 500, (num_entities, 12)).tolist()
+    lines = (f"Q{i}\tthing {i}\t{' '.join(f'word{word}' for word in text)}\n" for i, text in enumerate(texts))
+    (folder / "entities.tsv").write_text("entity\tname\tdescription\n" + "".join(lines))
+
+
+@row("files", minutes=1.5)
+def files() -> Iterator[Figure]:
+    """Load a graph from files, beside pandas, which reads the same files and does nothing with them; audit it."""
+    import pandas
+
+    from pykeen_mmkg.audit import audit
+    from pykeen_mmkg.datasets import MultimodalDataset
+
+    def load(folder: pathlib.Path) -> MultimodalDataset:
+        dataset = MultimodalDataset(folder)
+        dataset.training  # noqa: B018
+        return dataset
+
+    def read(folder: pathlib.Path) -> None:
+        for path in folder.glob("*.tsv"):
+            pandas.read_csv(path, sep="\t", header=0 if path.stem == "entities" else None, dtype=object)
+
+    sizes, times = (250_000, 1_000_000), []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            written_graph(folder, size)
+            load(folder)
+            times.append(seconds(lambda folder=folder: load(folder)))
+            if size == sizes[-1]:
+                yield Figure("1 M triples, 200 k texts: loading", times[-1], "s", at_most=4.0)
+                reading = seconds(lambda folder=folder: read(folder))
+                yield Figure("... to reading as objects of Python by pandas", times[-1] / reading, "x", at_most=3.0)
+                start = time.process_time()
+                audit(load(folder), progress=False)
+                yield Figure("... audit", time.process_time() - start - times[-1], "s", at_most=8.0)
+    exponent = math.log(times[1] / times[0]) / math.log(sizes[1] / sizes[0])
+    # the steps are linear; dictionaries of labels outgrow the processor's cache
+    yield Figure("exponent of loading, 250 k to 1 M triples", exponent, "", at_most=1.35)
+
+
+@row("predict", minutes=0.5)
+def predictions() -> Iterator[Figure]:
+    """Answer queries about 40 k entities, beside the bare scores."""
+    import torch
+    from pykeen.models import DistMult
+
+    from pykeen_mmkg.predict import Predictor, predict
+
+    factory = random_graph(40_000, 100_000)
+    model = DistMult(triples_factory=factory, embedding_dim=128, random_seed=0).eval()
+    batch = factory.mapped_triples[:256, :2]
+    asked = [{"head": f"e{head}", "relation": f"r{relation}"} for head, relation in batch.tolist()]
+
+    def bare(size: int) -> None:
+        with torch.inference_mode():
+            model.score_t(batch[:size])
+
+    def one() -> None:
+        predict(model, factory, **asked[0])
+
+    bare(1), one()
+    ratio = seconds(one, 20) / seconds(lambda: bare(1), 20)
+    yield Figure("predict(), one query: to bare scores", ratio, "x", at_most=3.0)
+    predictor = Predictor(model, factory)
+    ratio = seconds(lambda: list(predictor.predict(asked))) / seconds(lambda: bare(256))
+    yield Figure("256 queries: to bare scores", ratio, "x", at_most=1.5)
+
+
 def measured(name: str) -> list[Figure]:
     """Run a row in a process of its own."""
     with tempfile.NamedTemporaryFile(mode="r", suffix=".json") as file:
