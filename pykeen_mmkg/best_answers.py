@@ -65,7 +65,8 @@ def _totals(scores: FloatTensor) -> tuple[FloatTensor, LongTensor]:
         sums[i] = row.logsumexp(dim=0)
         counts[i] = torch.gt(row, -torch.inf, out=buffer).sum(dtype=torch.double)
     # a sum tells of infinity and NaN
-    for i in (scores.sum(dim=1).nan_to_num(torch.inf) == torch.inf).nonzero()[:, 0].tolist():
+    total = scores.sum(dim=1)
+    for i in (total.isnan() | (total == torch.inf)).nonzero()[:, 0].tolist():
         counts[i] = scores[i].isfinite().sum()
     return sums, counts.long()
 

@@ -313,9 +313,8 @@ class Predictor:
         bounds = best.offsets.tolist()
         totals = zip(bounds, bounds[1:], best.log_sum_exp.tolist(), best.candidates.tolist(), strict=False)
         for low, high, total, count in totals:
-            own = frame.iloc[low:high].copy() if len(given) > 1 else frame
-            own.index = pandas.RangeIndex(high - low)
-            answers.append(Answers.of(own, partial(self.item, kind)))
+            answers.append(Answers.of(frame.iloc[low:high], partial(self.item, kind)))
+            answers[-1].index = pandas.RangeIndex(high - low)
             answers[-1].attrs = {"log_sum_exp": total, "candidates": count}
         return answers
 

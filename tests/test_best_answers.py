@@ -13,7 +13,7 @@ SCORE = st.sampled_from([-math.inf, -1.0, 0.0, 0.5, 2.0]) | st.sampled_from([mat
 
 
 @given(
-    st.integers(1, 30).flatmap(lambda n: st.lists(st.lists(SCORE, min_size=n, max_size=n), max_size=4)),
+    st.integers(1, 30).flatmap(lambda n: st.lists(st.lists(SCORE, min_size=n, max_size=n), min_size=1, max_size=4)),
     st.none() | st.integers(1, 4),
 )
 @settings(deadline=None)
