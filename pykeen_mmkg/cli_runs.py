@@ -35,7 +35,7 @@ def _given(label: str | None, text: str | None, images: tuple[str, ...], slot: s
 @click.option("--known", multiple=True, help="File of further true triples to leave out; repeatable.")
 @click.option("--mark-known", is_flag=True, help="Show what is known already, and mark it, rather than leave it out.")
 @click.option("--queries", help="File of queries: head, relation, tail a row, the open one empty or '?'.")
-@click.option("--explain", is_flag=True, help="What each scorer, kind of evidence or modality adds to a score.")
+@click.option("--explain", is_flag=True, help="What each scorer, kind of evidence or modality adds, and why.")
 @click.option("--probability", is_flag=True, help="The probability of each answer, see pykeen-mmkg calibrate.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: an answer, or of --queries a query.")
 @click.option("--html", type=click.Path(path_type=pathlib.Path), help="Also write a page, with texts and pictures.")
@@ -64,6 +64,7 @@ def predict(
 
     Of a folder that PyKEEN wrote the model is a pickle: load only what you saved yourself.
     """
+    from .answer_reasons import reasons
     from .answer_table import answers_page
     from .datasets.files import map_triples, read_triples
     from .io import write_text
@@ -100,12 +101,19 @@ def predict(
     predictor = Predictor(model, factory, others, source, encoder, calibration)
     shown = []
     for query, df in zip(asked, predictor.predict(asked, k=k, known="mark" if mark_known else "drop"), strict=True):
+        why = None
         if explain:
             df = predictor.explain(query, df)
+            why = reasons(predictor, query, df["label"].iloc[0]) if len(df) else None
         if queries is not None:
-            click.echo(json.dumps({**query, "answers": df.to_dict(orient="records")}, ensure_ascii=False))
+            line = {**query, "answers": df.to_dict(orient="records")}
+            line |= {} if why is None else {"reasons": why.to_dict(orient="records")}
+            click.echo(json.dumps(line, ensure_ascii=False))
         else:
             print_frame(df, as_json)
+            if why is not None and len(why) and not as_json:
+                click.echo(f"\nfor {df['label'].iloc[0]} there speak, of the training triples and the texts:")
+                print_frame(why, as_json)
         if html is not None:
             shown.append((predictor.shown(query), df))
     if html is not None:

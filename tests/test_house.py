@@ -44,6 +44,7 @@ ROOMS: dict[str, str] = {
     "kept": "",
     "best_answers": "indexing",
     "predict": "errors indexing datasets modalities answer_table shares names kept best_answers",
+    "answer_reasons": "errors predict",
     "audit": "errors io encoders indexing features datasets sampling baselines evaluation html_parts",
     "study": "errors options io encoders datasets evaluation pipeline_arguments",
     "demo": "errors datasets models evaluation names predict",
@@ -56,7 +57,7 @@ ROOMS: dict[str, str] = {
     "cli_options": "datasets runs",
     "train_options": "errors datasets",
     "cli_data": "errors datasets",
-    "cli_runs": "errors cli_options io answer_table datasets calibration predict runs",
+    "cli_runs": "answer_reasons errors cli_options io answer_table datasets calibration predict runs",
     "cli_serving": "calibration cli_options io run_report runs serving",
     "cli_evaluation": "cli_options evaluation io runs",
     "cli": "cli_options cli_data cli_evaluation cli_runs cli_serving errors _version io datasets modalities evaluation "

@@ -12,6 +12,7 @@ from ..baselines.rules import Baseline
 from ..errors import DataError
 from ..modalities import TEXTUAL, VISUAL, EncoderHint, ModalitySources, labels_of
 from ..nn.evidence.queries import Queries
+from ..nn.evidence.reasons import Reason
 from ..nn.evidence.scorer import EvidenceScorer
 from ..nn.feature import _shuffled
 from ..nn.preprocessing import Imputation, center, preprocess, stand_ins
@@ -190,6 +191,28 @@ class Evidence(NewEntitiesMixin, Baseline):
         batches = self._queries(entities, relations, target, ids)
         parts = [self.scorer.weighted(queries, weights[rows]) for rows, queries in batches]
         return torch.cat(parts).to(self.idle.device)
+
+    def reasons(self, entity: int, relation: int, answer: int, target: Target, best: int = 3) -> list[Reason]:
+        """Return the training triples and the words that speak for an answer.
+
+        :param entity: the known entity
+        :param relation: the relation
+        :param answer: the answer
+        :param target: the predicted side
+        :param best: how many of each part, the strongest
+        :returns: the reasons, part by part; the triples are turned the way that training has them, and one that leads
+            to a similar text keeps the relation ``2 R``
+        """
+        directed = relation + (self.num_relations if target == LABEL_HEAD else 0)
+        result: list[Reason] = []
+        for reason in self.scorer.reasons(entity, directed, answer):
+            if sum(other.part == reason.part for other in result) < best:
+                triples = tuple(
+                    (t, r - self.num_relations, h) if self.num_relations <= r < 2 * self.num_relations else (h, r, t)
+                    for h, r, t in reason.triples
+                )
+                result.append(reason._replace(triples=triples))
+        return result
 
     def score_hrt(self, hrt_batch: LongTensor, **kwargs) -> FloatTensor:  # noqa: D102
         pairs, row = hrt_batch[:, :2].unique(dim=0, return_inverse=True)

@@ -19,6 +19,9 @@ _Self = TypeVar("_Self", bound="UndertrainedHintMixin")
 #: how many training triples are looked at, and how many random tails each is compared with
 TRIPLES, OTHERS = 200, 100
 
+#: on a graph of fewer entities nothing is said: that many random ones tell little there
+MIN_ENTITIES = 100
+
 #: the hint is given below this MRR; a model that knows nothing has about .05
 ENOUGH = 0.25
 
@@ -67,6 +70,8 @@ class UndertrainedHintMixin(nn.Module):
         """
         result = super().train(mode)
         factory = None if mode or self._looked else evaluated_training(self)
+        if factory is not None and factory.num_entities < MIN_ENTITIES:
+            factory = None
         self._looked = not mode and (self._looked or factory is not None)
         if factory is not None and (mrr := training_mrr(self, factory)) < ENOUGH:  # type: ignore[arg-type]
             logger.warning(

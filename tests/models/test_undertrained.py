@@ -10,9 +10,10 @@ from pykeen.models import FixedModel
 from pykeen.pipeline import pipeline
 from pykeen.triples import CoreTriplesFactory
 
+from pykeen_mmkg.models import undertrained
 from pykeen_mmkg.models.undertrained import training_mrr
 
-NAME = "pykeen_mmkg.models.undertrained"
+NAME = undertrained.__name__
 
 
 def test_training_mrr() -> None:
@@ -42,9 +43,16 @@ def test_training_mrr() -> None:
 
 @pytest.mark.parametrize(("epochs", "lr", "told"), [(1, 1e-4, True), (30, 0.1, False)])
 def test_told_after_training(
-    folder: pathlib.Path, stores: dict[str, str], caplog: pytest.LogCaptureFixture, epochs: int, lr: float, told: bool
+    folder: pathlib.Path,
+    stores: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    epochs: int,
+    lr: float,
+    told: bool,
 ) -> None:
     """Once, with what to do, if training was far too short; not while a stopper evaluates."""
+    monkeypatch.setattr(undertrained, "MIN_ENTITIES", 20)
     features = {key: stores[key] for key in ("visual", "textual")}
     caplog.set_level(logging.WARNING, logger=NAME)
     result = pipeline(

@@ -4,6 +4,7 @@ import torch
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 
 from .queries import DirectedTriples, Queries
+from .reasons import Reason
 
 __all__ = ["Copying", "Profile"]
 
@@ -51,6 +52,19 @@ class Copying:
         asked, tail = self.graph.answers.rows(neighbours.flatten(), queries.relations[row])
         return torch.log1p(100 * queries.table(row[asked], tail, weight[asked]))[None]
 
+    def reasons(self, head: int, relation: int, tail: int) -> list[Reason]:
+        """Return the similar entities that have the same answer, with their weights."""
+        if (place := int(self._place[head])) < 0:
+            return []
+        near = self._neighbours[place]
+        row, answer = self.graph.answers.rows(near, torch.full_like(near, relation))
+        found = row[answer == tail]
+        weights = self._weight[place, found].tolist()
+        return [
+            Reason("copy", weight, ((other, relation, tail),))
+            for other, weight in zip(near[found].tolist(), weights, strict=True)
+        ]
+
 
 class Profile:
     """Evidence from texts that are like those of the known answers: greatest and mean cosine, times 5."""
@@ -84,3 +98,13 @@ class Profile:
             # what is unlike all known answers is as good as unknown
             result[0, some] = torch.maximum(result[0, some], cosine)
         return result.mul_(5)
+
+    def reasons(self, head: int, relation: int, tail: int) -> list[Reason]:
+        """Return the other known answers with the cosines of their texts to that of the tail."""
+        _, known = self.graph.answers.rows(torch.tensor([head]), torch.tensor([relation]))
+        known = known[self.mask[known] & (known != tail)] if self.mask[tail] else known[:0]
+        cosines = (self.vectors[known] @ self.vectors[tail]).tolist()
+        return [
+            Reason("profile", cosine, ((head, relation, other),))
+            for other, cosine in zip(known.tolist(), cosines, strict=True)
+        ]

@@ -19,6 +19,7 @@ from scipy import sparse
 from ...indexing import TargetIndex
 from .mining import mine_paths
 from .queries import DirectedTriples, Queries
+from .reasons import Reason
 
 __all__ = ["PSEUDO_COUNT", "LinkRules", "PathRules", "noisy_or"]
 
@@ -71,6 +72,12 @@ class LinkRules:
         weight = self._weight[queries.relations[row], relation]
         keep = (weight > 0) & ~queries.is_own(row, queries.heads[row], relation, tail)
         return noisy_or(queries.table(row[keep], tail[keep], weight[keep]))[None]
+
+    def reasons(self, head: int, relation: int, tail: int) -> list[Reason]:
+        """Return the links between head and tail, with the confidence by which each speaks for the relation."""
+        _, links, ends = self.graph.links(torch.tensor([head]))
+        found = links[(ends == tail) & (self._weight[relation, links] > 0)].tolist()
+        return [Reason("link", float(self.confidence[relation, link]), ((head, link, tail),)) for link in found]
 
 
 class PathRules:
@@ -144,3 +151,17 @@ class PathRules:
             keep &= ~queries.is_own(query, middle[some][place], r2[path], tail)
             total += queries.table(query[keep], tail[keep], weight[path[keep]])
         return noisy_or(total)[None]
+
+    def reasons(self, head: int, relation: int, tail: int) -> list[Reason]:
+        """Return the paths of rules from head to tail, with the confidence of the rule."""
+        result = []
+        for rule in range(int(self._pointer[relation]), int(self._pointer[relation + 1]) if tail != head else 0):
+            _, first, second = self.rules[rule].tolist()
+            _, middle = self._steps.rows(torch.tensor([head]), torch.tensor([first]))
+            place, end = self._steps.rows(middle, torch.full_like(middle, second))
+            for x in middle[place[end == tail]].tolist():
+                # the triple that is asked about is no reason for itself
+                if (head, relation, tail) not in {(head, first, x), (x, second, tail)}:
+                    triples = ((head, first, x), (x, second, tail))
+                    result.append(Reason("path", float(self.confidence[rule]), triples))
+        return result

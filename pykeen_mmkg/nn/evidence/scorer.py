@@ -13,6 +13,7 @@ from .counts import Loops, Prior
 from .horn_rules import LinkRules, PathRules
 from .neighbours import nearest
 from .queries import DirectedTriples, Queries
+from .reasons import Reason
 from .words import WORDS, CommonWords
 
 __all__ = ["PARTS", "EvidenceScorer"]
@@ -148,4 +149,21 @@ class EvidenceScorer:
         result = torch.zeros(*queries.shape)
         for i, table in self._tables(queries):
             result.addcmul_(table, weights[:, i, None])
+        return result
+
+    def reasons(self, head: int, relation: int, tail: int) -> list[Reason]:
+        """Return what speaks for an answer, the strongest of each part first.
+
+        :param head: the known entity
+        :param relation: the directed relation
+        :param tail: the answer
+        :returns: the reasons, part by part
+        """
+        result: list[Reason] = []
+        for kind in self.kinds:
+            find = getattr(kind, "reasons", None)
+            found = [] if find is None else find(head, relation, tail)
+            # stable: parts of one kind stay together
+            found = sorted(found, key=lambda reason: -reason.strength)
+            result += sorted(found, key=lambda reason: reason.part)
         return result

@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from ..preprocessing import StandIns
 from .queries import Queries
+from .reasons import Reason
 
 __all__ = ["WORDS", "CommonWords", "WordOverlap", "stems"]
 
@@ -90,6 +91,7 @@ class CommonWords:
             place = (rows.numpy(), stand_ins.others.flatten().numpy())
             average = sparse.csr_matrix((stand_ins.weights.flatten().numpy(), place), shape=(len(names), len(names)))
             fields = {key: value + average @ value for key, value in fields.items()}
+        self._terms = getattr(words, "vocabulary_", {})
         self._fields = {key: value.tocsr() for key, value in fields.items()}
         # the transposes are kept by row, too, for fast products
         self._transposed = {key: value.T.tocsr() for key, value in self._fields.items()}
@@ -107,6 +109,18 @@ class CommonWords:
                 common = own @ self._fields[other or one][queries.ids.numpy()].T.tocsr()
             tables.append(torch.from_numpy(common.toarray()))
         return 5 * torch.stack(tables)
+
+    def reasons(self, head: int, relation: int, tail: int) -> list[Reason]:
+        """Return the words that the texts have in common, with what each adds to the cosine; of characters, none."""
+        result: list[Reason] = []
+        terms = {place: word for word, place in self._terms.items()}
+        for part in self.names:
+            one, _, other = part.removeprefix("words:").partition("-")
+            if other:
+                common = self._fields[one][[head]].multiply(self._fields[other][[tail]]).tocoo()
+                pairs = zip(common.col.tolist(), common.data.tolist(), strict=True)
+                result += [Reason(part, value, words=(terms[place],)) for place, value in pairs]
+        return result
 
 
 def _transformed(
