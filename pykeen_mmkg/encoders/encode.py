@@ -53,6 +53,11 @@ def default_directory() -> pathlib.Path:
     return pathlib.Path(PYKEEN_HOME, "mmkg", "features")
 
 
+def _doing(what: str, encoder: VisionLanguageEncoder, known: int) -> str:
+    """Return what a progress bar is about, and how many different items need not be encoded again."""
+    return f"{what} -> {encoder.name}" + (f" ({known} were encoded before)" if known else "")
+
+
 def encode_texts(
     texts: Mapping[str, str | None],
     encoder: str | pathlib.Path | VisionLanguageEncoder | None = None,
@@ -88,9 +93,10 @@ def encode_texts(
     missing = {keys[label]: (label, text) for label, text in reversed(cleaned.items()) if keys[label] not in cache}
     if missing:
         pending_keys, pending = list(missing), [text for _, text in missing.values()]
+        known = len(set(keys.values())) - len(missing)
         with (
             ShardWriter(cache, versions=_versions()) as writer,
-            tqdm(total=len(pending), desc=f"Texts -> {encoder.name}", unit="text", disable=not progress) as bar,
+            tqdm(total=len(pending), desc=_doing("Texts", encoder, known), unit="text", disable=not progress) as bar,
         ):
             for batch in encoder.text_batches(pending, batch_size=batch_size):
                 vectors = encoder.embed_texts(encoder.prepare_texts([pending[i] for i, _ in batch]))
@@ -171,6 +177,7 @@ def encode_images(
         cache = _open_cache(encoder, directory, modality=VISUAL)
         # one path for each distinct content
         pending = {key: path for path, key in reversed(keys.items()) if key not in cache}
+        known = len(set(keys.values())) - len(pending)
         order = sorted(pending)  # so that the batches do not depend on the order of the input
         batches = list(_cut(order, size, pixels))
         lock = threading.Lock()
@@ -197,7 +204,10 @@ def encode_images(
         with (
             ShardWriter(cache, versions=_versions(), size=512) as writer,
             tqdm(
-                total=len(order), desc=f"Images -> {encoder.name}", unit="image", disable=not progress or not order
+                total=len(order),
+                desc=_doing("Images", encoder, known),
+                unit="image",
+                disable=not progress or not order,
             ) as bar,
         ):
             for n, usable, inputs in _ahead(pool, prepare, batches, ahead=workers + 1):

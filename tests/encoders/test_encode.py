@@ -136,6 +136,19 @@ def test_texts_are_encoded_once(tmp_path):
     assert store.vectors[8].tolist() == text_vector("text 8")
 
 
+def test_progress_says_what_is_there(tmp_path, album, capsys):
+    """The bar counts different items, and says how many of them were encoded before."""
+    some, more = ({name: name for name in names} for names in ("ab", "abc"))
+    for texts in (some, {**more, "again": "a"}):
+        encode_texts(texts, CountingEncoder(), directory=tmp_path, progress=True)
+    first, second = capsys.readouterr().err.split("encoded before", 1)
+    assert "2/2" in first and "(2 were " in first and "1/1" in second
+    paths = dict(list(album.items())[:2])
+    for images in (dict(list(paths.items())[:1]), paths):
+        encode_images(images, CountingEncoder(), directory=tmp_path, progress=True)
+    assert "(2 were encoded before)" in capsys.readouterr().err
+
+
 def test_encoders_do_not_meet(tmp_path):
     """Another encoder does not find the vectors of the first."""
     run(encode_texts, {"x": "hello"}, CountingEncoder("f0"), tmp_path)
