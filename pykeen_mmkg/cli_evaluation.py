@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .cli_options import dataset_options, find_dataset, json_object
+from .cli_options import dataset_options, find_dataset, json_object, print_frame
 
 __all__ = ["compare", "evaluate"]
 
@@ -41,6 +41,16 @@ def _names(by: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _ranked(directory: pathlib.Path, data: Any, protocol: str, protocol_kwargs: dict[str, Any], split: str) -> Any:
+    """Return the model saved in a folder, its results on a split, and the training triples by whose ids it ranks."""
+    from .evaluation.evaluating import evaluate as run
+    from .runs import AlignedDataset, open_run
+
+    model, factory = open_run(directory, data.training)
+    aligned = AlignedDataset(data, factory)
+    return model, run(model, aligned, protocol, protocol_kwargs, split=split), aligned.training
+
+
 @click.command()
 @click.argument("directory", type=click.Path(path_type=pathlib.Path))
 @dataset_options
@@ -62,19 +72,15 @@ def evaluate(
     """
     from .evaluation.breakdown import breakdown
     from .evaluation.description import describe
-    from .evaluation.evaluating import evaluate as run
     from .io import write_json
-    from .runs import AlignedDataset, open_run
 
     data = find_dataset(dataset, dataset_kwargs)
-    model, factory = open_run(directory, data.training)
-    aligned = AlignedDataset(data, factory)
-    results = run(model, aligned, protocol, protocol_kwargs, split=split)
+    model, results, training = _ranked(directory, data, protocol, protocol_kwargs, split)
     click.echo(f"protocol {results.protocol}, split {split}")
     for metric in ("mrr", "hits@1", "hits@3", "hits@10"):
         click.echo(f"  {metric:8s} {results.get_metric(metric):.4f}")
     for aspect in _names(by):
-        click.echo(breakdown(results, aligned.training, by=[aspect]).to_string(index=False))
+        click.echo(breakdown(results, training, by=[aspect]).to_string(index=False))
     if output is not None:
         seed = getattr(model, "_random_seed", None)
         write_json(output, describe(results, dataset=data, seeds=[] if seed is None else [seed]))
@@ -105,17 +111,9 @@ def compare(
     Prints the difference of their MRR, first minus second, with its 95 % interval (bootstrap over triples) and the
     p-value of the Wilcoxon signed-rank test, adjusted for the number of lines after Holm.
     """
-    from .cli_options import print_frame
     from .evaluation.comparison import compare as run
-    from .evaluation.evaluating import evaluate as ranks_of
-    from .runs import AlignedDataset, open_run
 
     data = find_dataset(dataset, dataset_kwargs)
-    results = []
-    for directory in (first, second):
-        model, factory = open_run(directory, data.training)
-        # the ids of the dataset, so that the triples of both can be told to be the same
-        aligned = AlignedDataset(data, factory)
-        results.append((ranks_of(model, aligned, protocol, protocol_kwargs, split=split), aligned.training))
-    (one, training), (other, other_training) = results
+    _, one, training = _ranked(first, data, protocol, protocol_kwargs, split)
+    _, other, other_training = _ranked(second, data, protocol, protocol_kwargs, split)
     print_frame(run(one, other, training, _names(by), other_factory=other_training, seed=seed), as_json)

@@ -163,7 +163,5 @@ class EvidenceScorer:
         for kind in self.kinds:
             find = getattr(kind, "reasons", None)
             found = [] if find is None else find(head, relation, tail)
-            # stable: parts of one kind stay together
-            found = sorted(found, key=lambda reason: -reason.strength)
-            result += sorted(found, key=lambda reason: reason.part)
+            result += sorted(found, key=lambda reason: (reason.part, -reason.strength))
         return result

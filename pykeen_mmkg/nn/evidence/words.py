@@ -1,5 +1,6 @@
 """Words that the texts of two entities have in common, weighted by rarity."""
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -110,16 +111,20 @@ class CommonWords:
             tables.append(torch.from_numpy(common.toarray()))
         return 5 * torch.stack(tables)
 
+    @functools.cached_property
+    def _words(self) -> dict[int, str]:
+        """Return the words of the vocabulary by their places."""
+        return {place: word for word, place in self._terms.items()}
+
     def reasons(self, head: int, relation: int, tail: int) -> list[Reason]:
         """Return the words that the texts have in common, with what each adds to the cosine; of characters, none."""
         result: list[Reason] = []
-        terms = {place: word for word, place in self._terms.items()}
         for part in self.names:
             one, _, other = part.removeprefix("words:").partition("-")
             if other:
                 common = self._fields[one][[head]].multiply(self._fields[other][[tail]]).tocoo()
                 pairs = zip(common.col.tolist(), common.data.tolist(), strict=True)
-                result += [Reason(part, value, words=(terms[place],)) for place, value in pairs]
+                result += [Reason(part, value, words=(self._words[place],)) for place, value in pairs]
         return result
 
 
