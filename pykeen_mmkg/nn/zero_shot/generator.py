@@ -359,6 +359,7 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
             if module is not self.learner and callable(reset):
                 reset()
         self.learner.reset_parameters()
+        self.forget()
 
     def _flat(self, relations: LongTensor) -> FloatTensor:
         """Return the trained vectors as real rows; shape: ``(b, width)``."""

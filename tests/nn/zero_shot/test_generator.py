@@ -146,6 +146,28 @@ def test_any_interaction() -> None:
     assert torch.isfinite(scores).all() and scores.std() > 0
 
 
+def test_a_step_for_each_of_the_loop() -> None:
+    """As many steps of the generator as batches: the resets at the making and before the first epoch take none."""
+    factory = Nations().training
+    texts = torch.randn(factory.num_relations, TEXT, generator=torch.Generator().manual_seed(0))
+    training = factory.clone_and_exchange_triples(factory.mapped_triples[:100])
+    seen = torch.zeros(factory.num_relations, dtype=torch.bool)
+    seen[training.mapped_triples[:, 1]] = True
+    representation = GeneratedRelationRepresentation(texts=texts, seen=seen, shape=DIM)
+    model = ERModel(
+        triples_factory=training,
+        interaction="distmult",
+        entity_representations_kwargs={"shape": DIM},
+        relation_representations=representation,
+        random_seed=0,
+    )
+    assert "generator" not in representation.learner.get_extra_state()
+    loop = SLCWATrainingLoop(model=model, triples_factory=training)
+    loop.train(training, num_epochs=3, batch_size=30, use_tqdm=False, clear_optimizer=False)
+    state = representation.learner.get_extra_state()["generator"]["state"]
+    assert {int(entry["step"]) for entry in state.values()} == {3 * 4}
+
+
 def test_errors() -> None:
     """What is missing or does not fit is named."""
     with pytest.raises(DataError, match="needs `texts`"):
