@@ -87,6 +87,7 @@ class RebuiltFromFilesMixin(Dataset):
         except MultimodalError as error:
             raise type(error)(f"{error} (the cached dataset {path} refers to it)") from error
         if dataset.digest != state["digest"]:
-            logger.warning("the files of %s have changed since they were cached; they were read anew", dataset.path)
+            folder = dataset.record.path
+            logger.warning("the files of %s have changed since they were cached; they were read anew", folder)
             dataset.to_directory_binary(path)
         return dataset

@@ -7,15 +7,19 @@ from urllib.parse import unquote
 
 from docdata import parse_docdata
 
+from ...errors import DataError
 from ..delimited import read_lines
 from ..files import LabeledTriple
 from . import freebase
 from .base import Benchmark
-from .conversion import PublishedGraph, PublishedText, read_columns, read_id_triples, read_ids, words_of
+from .conversion import PublishedGraph, read_columns, read_id_triples, read_ids, words_of
 
 __all__ = ["DB15k", "MKGW", "MKGY"]
 
 SPLITS = ("train", "valid", "test")
+LITERALLY_WIKIDATA = "GenetAsefa/LiterallyWikidata/Datasets"
+#: MMKB's links of DBpedia to Freebase, and the texts there
+LINKED_TEXTS = {"links": "mniepert/mmkb/DB15K/DB15K_SameAsLink.txt", "entities": freebase.TEXTS["entities"]}
 
 
 def _openke(name: str) -> dict[str, str]:
@@ -31,6 +35,23 @@ def _graph(
     entities, relations = read_ids(files["entity_ids"]), read_ids(files["relation_ids"])
     triples = {split: read_id_triples(files[split], entities, relations) for split in SPLITS}
     return triples, sorted(entities), sorted(relations)
+
+
+def _links_to_freebase(path: pathlib.Path) -> dict[str, str]:
+    """Return the Freebase ids of DBpedia's resources; of a resource with several links, the last one holds."""
+    rows = [line.split(" ") for line in read_lines(path)]
+    return {row[2]: row[0] for row in rows if len(row) > 2}
+
+
+def _title(resource: str) -> str:
+    """Return the title of the Wikipedia article that a resource of DBpedia or an entity of YAGO is called like."""
+    return " ".join(unquote(resource.strip("<>").rpartition("/resource/")[2]).replace("_", " ").split())
+
+
+def _descriptions_by_title(files: Mapping[str, pathlib.Path]) -> dict[str, str]:
+    """Return the sentence of Freebase on what DBpedia calls by a title."""
+    texts = freebase.freebase_texts(files["entities"])
+    return {_title(label): texts.get(i, ("", ""))[1] for label, i in _links_to_freebase(files["links"]).items()}
 
 
 @parse_docdata
@@ -72,19 +93,13 @@ class DB15k(Benchmark):
     """
 
     folder_name = "db15k"
-    files = {
-        **_openke("DB15K"),
-        "links": "mniepert/mmkb/DB15K/DB15K_SameAsLink.txt",
-        "entities": freebase.TEXTS["entities"],
-    }
+    files = {**_openke("DB15K"), **LINKED_TEXTS}
     required_tables = frozenset({"entities", "relations"})
 
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         triples, entities, relations = _graph(files)
         texts = freebase.freebase_texts(files["entities"])
-        rows = [line.split(" ") for line in read_lines(files["links"])]
-        # of an entity with several links, the last one holds
-        links = {row[2]: row[0] for row in rows if len(row) > 2}
+        links = _links_to_freebase(files["links"])
         return PublishedGraph(
             triples=triples,
             entities=[(label, *texts.get(links.get(label, ""), ("", ""))) for label in entities],
@@ -94,11 +109,12 @@ class DB15k(Benchmark):
 
 @parse_docdata
 class MKGW(Benchmark):
-    """MKG-W of MMRNS [xu2022]_: Wikidata, and a text where another benchmark publishes one.
+    """MKG-W of MMRNS [xu2022]_: the Wikidata half of OpenEA's D-W-15K-V1 [sun2020]_.
 
-    The labels are addresses, such as ``http://www.wikidata.org/entity/Q370252``. The benchmark comes without texts; the
-    names and descriptions of 3,215 entities and 112 relations are those that LiterallyWikidata [gesese2021]_ took from
-    Wikidata. For the others pass a table of your own as ``entities`` and ``relations``, with ``missing_rows="allow"``.
+    The labels are addresses, such as ``http://www.wikidata.org/entity/Q370252``. The benchmark comes without texts. Its
+    entities have the names of the DBpedia resources that OpenEA aligns them with, its relations those that K-ON
+    [guo2025]_ publishes. 4,139 entities have a description: that which LiterallyWikidata [gesese2021]_ took from
+    Wikidata, else the sentence of the Freebase entity that MMKB [liu2019]_ links the resource to.
     ---
     name: MKG-W
     citation:
@@ -112,11 +128,13 @@ class MKGW(Benchmark):
         testing: 4274
         validation: 4276
         triples: 42746
-    source: triples as in zjukg/NATIVE, texts of GenetAsefa/LiterallyWikidata
-    license: Wikidata CC0; the repositories name none
+    source: >-
+        triples as in zjukg/NATIVE, names by the links to DBpedia in zjukg/K-ON, descriptions of
+        GenetAsefa/LiterallyWikidata or, by links of mniepert/mmkb, as in wangbo9719/StAR_KGC
+    license: Wikidata CC0, K-ON MIT, DBpedia CC BY-SA 3.0, MMKB BSD-3-Clause, Freebase CC BY 2.5; others name none
     coverage:
-        entity_text: 3215
-        relation_text: 112
+        entity_text: 15000
+        relation_text: 169
         entity_images: 0
     images: >-
         zjukg/NATIVE links to vectors; import them with import_pickle or FeatureStore.from_tensors into the folder
@@ -129,33 +147,47 @@ class MKGW(Benchmark):
     folder_name = "mkg-w"
     files = {
         **_openke("MKG-W"),
+        **LINKED_TEXTS,
+        "names": "zjukg/K-ON/data/MKG-W/ent_links.txt",
+        "relation_names": "zjukg/K-ON/data/MKG-W/rel_links.txt",
         **{
-            f"{kind}_{column}": f"GenetAsefa/LiterallyWikidata/Datasets/{folder}/{kind}_{file}_en.txt"
+            f"{kind}_descriptions": f"{LITERALLY_WIKIDATA}/{folder}/{kind}_wikidata_descriptions_en.txt"
             for kind, folder in (("entity", "Entities"), ("relation", "Relations"))
-            for column, file in (("names", "labels"), ("descriptions", "wikidata_descriptions"))
         },
     }
     required_tables = frozenset({"entities", "relations"})
 
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         triples, entities, relations = _graph(files)
+        # one name a line, in the order of the relations' ids
+        names = dict(zip(read_ids(files["relation_ids"]), read_lines(files["relation_names"]), strict=False))
+        if len(names) != len(relations):
+            raise DataError(f"{files['relation_names']} has {len(names)} names, not {len(relations)}")
+        rows = [line.split("\t") for line in read_lines(files["names"])]
+        titles = {row[1]: _title(row[0]) for row in rows if len(row) == 2}
+        linked = _descriptions_by_title(files)
+        own = {kind: read_columns(files[f"{kind}_descriptions"]) for kind in ("entity", "relation")}
 
-        def texts(kind: str, labels: list[str]) -> list[PublishedText]:
-            names, descriptions = (read_columns(files[f"{kind}_{column}"]) for column in ("names", "descriptions"))
-            ids = [label.rpartition("/")[2] for label in labels]
-            return [
-                (label, names.get(i, "").strip(), descriptions.get(i, "").strip())
-                for label, i in zip(labels, ids, strict=True)
-            ]
+        def description(kind: str, label: str) -> str:
+            return own[kind].get(label.rpartition("/")[2], "").strip()
 
         return PublishedGraph(
-            triples=triples, entities=texts("entity", entities), relations=texts("relation", relations)
+            triples=triples,
+            entities=[
+                (label, title, description("entity", label) or linked.get(title, ""))
+                for label in entities
+                for title in [titles.get(label, "")]
+            ],
+            relations=[(label, names[label].strip(), description("relation", label)) for label in relations],
         )
 
 
 @parse_docdata
 class MKGY(Benchmark):
     """MKG-Y of MMRNS [xu2022]_: YAGO, whose identifiers are the names of entities and relations.
+
+    These names are the titles of Wikipedia's articles, as those of DBpedia's resources are. So 1,511 entities have a
+    description, too: the sentence of the Freebase entity that MMKB [liu2019]_ links the resource to.
     ---
     name: MKG-Y
     citation:
@@ -169,8 +201,8 @@ class MKGY(Benchmark):
         testing: 2663
         validation: 2665
         triples: 26638
-    source: zjukg/NATIVE
-    license: YAGO CC BY 3.0; the repository names none
+    source: triples and names as in zjukg/NATIVE, descriptions by links of mniepert/mmkb as in wangbo9719/StAR_KGC
+    license: YAGO CC BY 3.0, MMKB BSD-3-Clause, Freebase CC BY 2.5; the other repositories name none
     coverage:
         entity_text: 15000
         relation_text: 28
@@ -179,16 +211,17 @@ class MKGY(Benchmark):
         zjukg/NATIVE links to vectors; import them with import_pickle or FeatureStore.from_tensors into the folder
         features of the dataset's, as visual.safetensors
     leaks: 25.2 % of the test triples hold by another relation in training, most of them by isAffiliatedTo and playsFor
-    """  # noqa: D205
+    """
 
     folder_name = "mkg-y"
-    files = _openke("MKG-Y")
+    files = {**_openke("MKG-Y"), **LINKED_TEXTS}
     required_tables = frozenset({"entities", "relations"})
 
     def convert(self, files: Mapping[str, pathlib.Path]) -> PublishedGraph:  # noqa: D102
         triples, entities, relations = _graph(files)
+        linked = _descriptions_by_title(files)
         return PublishedGraph(
             triples=triples,
-            entities=[(label, " ".join(unquote(label).replace("_", " ").split()), "") for label in entities],
+            entities=[(label, title, linked.get(title, "")) for label in entities for title in [_title(label)]],
             relations=[(label, words_of(label), "") for label in relations],
         )

@@ -117,4 +117,4 @@ def made(published: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> C
 
 
 #: benchmarks that share files with another one, which may have been fetched already
-MADE_TOGETHER = {cls for cls in BENCHMARKS if cls.__name__.startswith(("FB15k", "WN18RR", "DB15k"))}
+MADE_TOGETHER = {cls for cls in BENCHMARKS if cls.__name__.startswith(("FB15k", "WN18RR", "DB15k", "MKG"))}

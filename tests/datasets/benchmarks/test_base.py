@@ -84,7 +84,7 @@ SPLIT = b"1\n0 1 0\n"
 def small(server: Server, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, bytes]:
     """A MKG-Y of one triple, published on the file server."""
     files = {f"{kind}_ids": content for kind, content in IDS.items()}
-    files.update(dict.fromkeys(("train", "valid", "test"), SPLIT))
+    files.update(dict.fromkeys(("train", "valid", "test"), SPLIT), links=b"none\n", entities=b"none\n")
     table = {
         MKGY.files[name]: Source("o/n", "c0", f"{name}.txt", len(content), hashlib.sha256(content).hexdigest())
         for name, content in files.items()

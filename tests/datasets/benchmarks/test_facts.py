@@ -28,7 +28,7 @@ def test_table():
     sizes, origins = facts_table([WN9Img, MKGW, WikiZS], "github").split("\n\n")
     rows = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[2:-1]] for row in sizes.splitlines()}
     assert rows["wn9img"] == ["6,555", "9", "11,741", "1,337", "1,319", "all", "0"]
-    assert rows["mkgw"] == ["15,000", "169", "34,196", "4,276", "4,274", "3,215", "112"]
+    assert rows["mkgw"] == ["15,000", "169", "34,196", "4,276", "4,274", "all", "all"]
     assert rows["wikizs"][-2:] == ["?", "all"]
     assert "89.9 %" in origins
     assert len(origins.splitlines()) == 2 + 3

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from pykeen_mmkg.datasets.benchmarks import MKGW, MKGY, Benchmark, DB15k
+from pykeen_mmkg.errors import DataError
 
 Make = Callable[..., Benchmark]
 
@@ -61,17 +62,45 @@ def test_db15k_texts_through_links(files: dict[str, pathlib.Path], tmp_path: pat
     assert graph.relations == [("<http://www.w3.org/2000/01/rdf-schema#seeAlso>", "see also", "")]
 
 
-def test_mkgw_texts_of_another_benchmark(files: dict[str, pathlib.Path], tmp_path: pathlib.Path):
-    contents = {
-        "entity_ids": "2\nhttp://w/Q2 0\nhttp://w/Q1 1\n",
-        "relation_ids": "1\nhttp://w/P6 0\n",
-        "entity_names": "Q2\tEarth\nQ22\tScotland\n",
-        "entity_descriptions": "Q2\tthird planet\n",
-        "relation_names": "P6\thead of government\n",
-        "relation_descriptions": "P17\tcountry\n",
-    }
+#: two links of MMKB, the first one to an entity without a sentence, and what Freebase has
+LINKED = {
+    "links": "/m/1 <SameAs> <http://dbpedia.org/resource/Paris> .\n"
+    "/m/2 <SameAs> <http://dbpedia.org/resource/What%3F_(film)> .\n",
+    "entities": "/m/1\tParis -- \n/m/2\tWhat? -- A film of 1972.\n",
+}
+MKGW_FILES = LINKED | {
+    "entity_ids": "3\nhttp://w/Q2 0\nhttp://w/Q1 1\nhttp://w/Q3 2\n",
+    "relation_ids": "2\nhttp://w/P6 0\nhttp://w/P17 1\n",
+    "names": "http://dbpedia.org/resource/Earth\thttp://w/Q2\nhttp://dbpedia.org/resource/What?_(film)\thttp://w/Q1\n",
+    "relation_names": "head of government\ncountry\n",
+    "entity_descriptions": "Q2\tthird planet\nQ22\tcountry\n",
+    "relation_descriptions": "P17\tstate of the item\n",
+}
+
+
+def test_mkgw_texts_through_links(files: dict[str, pathlib.Path], tmp_path: pathlib.Path):
+    """Names through DBpedia; descriptions are Wikidata's own, else Freebase's of the same title."""
+    for name, content in MKGW_FILES.items():
+        tmp_path.joinpath(name).write_text(content)
+    graph = MKGW().convert(files | {name: tmp_path / name for name in MKGW_FILES})
+    assert graph.entities == [
+        ("http://w/Q1", "What? (film)", "A film of 1972."),
+        ("http://w/Q2", "Earth", "third planet"),
+        ("http://w/Q3", "", ""),
+    ]
+    assert graph.relations == [
+        ("http://w/P17", "country", "state of the item"),
+        ("http://w/P6", "head of government", ""),
+    ]
+    tmp_path.joinpath("relation_names").write_text("head of government\n")
+    with pytest.raises(DataError, match="relation_names has 1 names, not 2"):
+        MKGW().convert(files | {name: tmp_path / name for name in MKGW_FILES})
+
+
+def test_mkgy_descriptions_of_the_same_title(files: dict[str, pathlib.Path], tmp_path: pathlib.Path):
+    contents = LINKED | {"entity_ids": "2\nWhat?_(film) 0\nParis 1\n", "relation_ids": "1\nwasBornIn 0\n"}
     for name, content in contents.items():
         tmp_path.joinpath(name).write_text(content)
-    graph = MKGW().convert(files | {name: tmp_path / name for name in contents})
-    assert graph.entities == [("http://w/Q1", "", ""), ("http://w/Q2", "Earth", "third planet")]
-    assert graph.relations == [("http://w/P6", "head of government", "")]
+    graph = MKGY().convert(files | {name: tmp_path / name for name in contents})
+    assert graph.entities == [("Paris", "Paris", ""), ("What?_(film)", "What? (film)", "A film of 1972.")]
+    assert graph.relations == [("wasBornIn", "was born in", "")]
