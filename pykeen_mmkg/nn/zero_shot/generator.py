@@ -2,49 +2,20 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from class_resolver import HintOrType, OptionalKwargs
 from docdata import parse_docdata
 from pykeen.nn.representation import Embedding, Representation
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor
-from torch import nn
-from torch.nn import functional
 
 from ...errors import DataError, MultimodalError
 from ...options import strict
+from .networks import Critic, Generator
 from .self_trained import SelfTrained
 
-__all__ = ["GeneratedRelationRepresentation", "GenerativeLearner", "Generator", "Critic", "Real"]
-
-
-class SpectralLinear(nn.Linear):
-    r"""A linear map :math:`W\mathbf{x} / \sigma(W) + \mathbf{b}` with a spectral norm of one.
-
-    The greatest singular value is followed by one power iteration a step [miyato2018]_. The parametrization of torch
-    does the same, but a model that has one cannot be pickled, as PyKEEN's pipeline does.
-    """
-
-    left: FloatTensor
-
-    def __init__(self, in_features: int, out_features: int) -> None:
-        """Initialize the map."""
-        super().__init__(in_features, out_features)
-        self.register_buffer("left", functional.normalize(torch.randn(out_features), dim=0))
-
-    def normalized(self) -> FloatTensor:
-        """Return the weight with a spectral norm of one, after a power iteration in training."""
-        with torch.no_grad():
-            right = functional.normalize(self.weight.T @ self.left, dim=0)
-            left = functional.normalize(self.weight @ right, dim=0)
-            if self.training:
-                self.left.copy_(left)
-        return self.weight / torch.dot(left, self.weight @ right)
-
-    def forward(self, x: FloatTensor) -> FloatTensor:
-        """Apply the map."""
-        return functional.linear(x, self.normalized(), self.bias)
+__all__ = ["GeneratedRelationRepresentation", "GenerativeLearner", "Real"]
 
 
 class Real(NamedTuple):
@@ -58,91 +29,8 @@ class Real(NamedTuple):
     texts: FloatTensor
     #: shape: (b, d); the centroid of another relation each
     others: FloatTensor
-
-
-class Generator(nn.Module):
-    r"""A vector from a text and noise: :math:`\mathrm{LayerNorm}(W_2 W_1 W_0 [\mathbf{z}; \mathbf{x}])`.
-
-    There is nothing between the maps, so they are applied to each text and to each dimension of the noise, not to each
-    sample.
-    """
-
-    def __init__(
-        self, text_dim: int, dim: int, noise_dim: int = 15, normalize: bool = True, spectral: bool = True
-    ) -> None:
-        """Initialize the generator.
-
-        :param text_dim: the dimension of texts
-        :param dim: the dimension of the result
-        :param noise_dim: the dimension of the noise, 0 for none
-        :param normalize: whether to end with a layer normalization
-        :param spectral: whether the maps have a spectral norm of one
-        """
-        super().__init__()
-        self.noise_dim = noise_dim
-        linear = SpectralLinear if spectral else nn.Linear
-        self.maps = nn.Sequential(linear(text_dim + noise_dim, text_dim), linear(text_dim, dim), linear(dim, dim))
-        self.norm = nn.LayerNorm(dim) if normalize else nn.Identity()
-
-    def forward(self, texts: FloatTensor, noise: FloatTensor | None = None) -> FloatTensor:
-        """Generate.
-
-        :param texts: shape: ``(b, text_dim)``
-        :param noise: shape: ``(b, n, noise_dim)`` or ``(n, noise_dim)``; None where there is none
-        :returns: shape: ``(b, n, dim)``; without noise ``(b, 1, dim)``
-        """
-        # the dimensions of the noise go through the maps as rows, and no bias is added to them
-        basis = torch.eye(self.noise_dim, self.noise_dim + texts.shape[-1], dtype=texts.dtype, device=texts.device)
-        x = functional.pad(texts, (self.noise_dim, 0))
-        for layer in self.maps:
-            assert isinstance(layer, nn.Linear)
-            weight = layer.normalized() if isinstance(layer, SpectralLinear) else layer.weight
-            x, basis = functional.linear(x, weight, layer.bias), basis @ weight.T
-        x = x[:, None]
-        return self.norm(x if noise is None else x + noise @ basis)
-
-
-class Critic(nn.Module):
-    r"""The discriminator: a realness and a class score.
-
-    :math:`m(\mathbf{x}) = \mathrm{LayerNorm}(\mathrm{LeakyReLU}(W\mathbf{x}))`; the realness is
-    :math:`V m(\mathbf{x})`, the class score :math:`m(\mathbf{x}) \cdot m(\mathbf{c}_y)` with the centroid of the class.
-    Both maps have a spectral norm of one.
-    """
-
-    def __init__(self, dim: int) -> None:
-        """Initialize the critic.
-
-        :param dim: the dimension of what it judges
-        """
-        super().__init__()
-        self.middle = SpectralLinear(dim, dim)
-        self.out = SpectralLinear(dim, 1)
-        self.norm = nn.LayerNorm(dim)
-
-    def features(self, x: FloatTensor) -> FloatTensor:
-        """Return m(x)."""
-        return self.norm(functional.leaky_relu(self.middle(x)))
-
-    def forward(self, x: FloatTensor) -> FloatTensor:
-        """Return the realness; shape: ``s`` for an input of shape ``(*s, dim)``."""
-        return self.out(self.features(x)).squeeze(-1)
-
-    def judge(
-        self, x: FloatTensor, own: FloatTensor, other: FloatTensor, margin: float
-    ) -> tuple[FloatTensor, FloatTensor]:
-        """Return the realness and the hinge max(0, margin - s_own + s_other).
-
-        :param x: shape: ``(b, n, dim)``
-        :param own: shape: ``(b, dim)``; the centroid of the class
-        :param other: shape: ``(b, dim)``; that of another
-        :param margin: the margin
-        :returns: shape: ``(b, n)`` each
-        """
-        m, own, other = self.features(torch.cat([x, own[:, None], other[:, None]], dim=1)).split(
-            [x.shape[1], 1, 1], dim=1
-        )
-        return self.out(m).squeeze(-1), functional.relu(margin - (m * (own - other)).sum(-1))
+    #: shape: (b, n, d); vectors of pairs that these relations do not link; None where the hinge needs none
+    negatives: FloatTensor | None = None
 
 
 class GenerativeLearner(SelfTrained):
@@ -154,8 +42,12 @@ class GenerativeLearner(SelfTrained):
             + \tfrac12 \mathrm{hinge}(x) + \tfrac12 \mathrm{hinge}(G)\\
         L_G &= -\mathbb{E}\,D(G) + \mathrm{hinge}(G) + \lambda \|\mathbb{E}_z G(r, z) - \mathbf{c}_r\|_2
 
-    With ``adversarial=False`` only the pivot, the last term, is left, which is a regression from texts to vectors. The
-    formulas are those of ZSGAN [qin2020]_ and MRE [cai2024]_.
+    The norm is averaged over the relations of a batch. With ``adversarial=False`` only the pivot, the last term, is
+    left, which is a regression from texts to vectors.
+
+    These are the terms and weights of ZSGAN [qin2020]_ and MRE [cai2024]_, if the hinge is one of ``pairs``: each of
+    their pairs comes with another one that has a corrupted tail, whose score for the class has to be lower by a margin,
+    see :meth:`.Critic.judge`. The default, ``centroids``, compares with the centroid of another relation.
     """
 
     noise: FloatTensor
@@ -169,14 +61,15 @@ class GenerativeLearner(SelfTrained):
         noise_scale: float = 0.1,
         num_samples: int = 20,
         adversarial: bool = True,
-        spectral: bool = True,
-        normalize: bool = True,
         pivot: float = 3.0,
         margin: float = 5.0,
+        hinge: Literal["centroids", "pairs"] = "centroids",
         gradient_penalty: float = 10.0,
         critic_steps: int = 1,
+        critic_kwargs: OptionalKwargs = None,
         lr: float = 1e-4,
         seed: int = 0,
+        **generator_kwargs: Any,
     ) -> None:
         """Initialize the learner.
 
@@ -186,21 +79,25 @@ class GenerativeLearner(SelfTrained):
         :param noise_scale: the standard deviation of the noise when vectors are generated for use
         :param num_samples: over how many samples a vector for use is averaged
         :param adversarial: whether there is a discriminator
-        :param spectral: whether the generator's maps have a spectral norm of one
-        :param normalize: whether generated vectors are layer-normalized
         :param pivot: the weight of the distance from the centroid
         :param margin: the margin of the classification hinge
+        :param hinge: what a sample is compared with: ``centroids`` of other relations, or ``pairs`` with a corrupted
+            tail, as published
         :param gradient_penalty: the weight of the gradient penalty, 0 for none
         :param critic_steps: the discriminator's steps for one of the generator
+        :param critic_kwargs: further keyword arguments of :class:`Critic`
         :param lr: the learning rate
         :param seed: the seed of the noise of vectors for use
+        :param generator_kwargs: further keyword arguments of :class:`Generator`, such as ``spectral`` and ``normalize``
         :raises MultimodalError: if there is nothing to train by
         """
         super().__init__()
         if not adversarial and pivot <= 0:
             raise MultimodalError("Without a discriminator (adversarial=False) the generator needs pivot > 0.")
-        self.generator = Generator(text_dim, dim, noise_dim, normalize=normalize, spectral=spectral)
-        self.critic = Critic(dim) if adversarial else None
+        self.generator = Generator(text_dim, dim, noise_dim, **generator_kwargs)
+        self.critic = Critic(dim, **(critic_kwargs or {})) if adversarial else None
+        # without a discriminator there is no hinge
+        self.needs_negatives = adversarial and hinge == "pairs"
         self.pivot, self.margin, self.gradient_penalty = pivot, margin, gradient_penalty
         self.critic_steps, self.lr = critic_steps, lr
         generator = torch.Generator().manual_seed(seed)
@@ -231,7 +128,7 @@ class GenerativeLearner(SelfTrained):
         with torch.no_grad():
             fake = self._fake(real.texts, n).expand_as(real.samples)
         both = torch.cat([fake, real.samples], dim=1)
-        realness, hinge = critic.judge(both, real.centroids, real.others, self.margin)
+        realness, hinge = critic.judge(both, real.centroids, real.others, self.margin, real.negatives)
         loss = realness[:, :n].mean() - realness[:, n:].mean() + hinge.mean()
         if self.gradient_penalty:
             share = torch.rand(*real.samples.shape[:2], 1, device=fake.device)
@@ -257,7 +154,7 @@ class GenerativeLearner(SelfTrained):
         fake = self._fake(real.texts, n)
         loss = self.pivot * (fake.mean(1) - real.centroids).norm(dim=-1).mean()
         if adversary is not None:
-            realness, hinge = adversary.judge(fake, real.centroids, real.others, self.margin)
+            realness, hinge = adversary.judge(fake, real.centroids, real.others, self.margin, real.negatives)
             loss = loss - realness.mean() + hinge.mean()
         self.descend(self.optimizer("generator", self.generator.parameters(), self.lr, (0.5, 0.9)), loss)
         return float(loss.detach())
@@ -349,6 +246,8 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
         width = math.prod(self.shape) * (2 if trained.is_complex else 1)
         defaults = dict(normalize=False, spectral=False, adversarial=False, lr=1e-3)
         self.learner = GenerativeLearner(texts.shape[-1], width, **{**defaults, **(learner_kwargs or {})})
+        if self.learner.needs_negatives:
+            raise MultimodalError("There are no pairs of entities here, so the hinge cannot be 'pairs'.")
         self.learner.joint = False  # it is driven from here
 
     def reset_parameters(self) -> None:
@@ -358,6 +257,10 @@ class GeneratedRelationRepresentation(SelfTrained, Representation):
             reset = getattr(module, "reset_parameters", None)
             if module is not self.learner and callable(reset):
                 reset()
+        # those that draw their maps in a way of their own, after the maps
+        self.learner.generator.reset_parameters()
+        if self.learner.critic is not None:
+            self.learner.critic.reset_parameters()
         self.learner.reset_parameters()
         self.forget()
 

@@ -1,7 +1,6 @@
 """Generated relation vectors."""
 
 import copy
-import pickle
 
 import pytest
 import torch
@@ -11,15 +10,10 @@ from pykeen.nn import Embedding
 from pykeen.training import SLCWATrainingLoop
 
 from pykeen_mmkg.errors import DataError, MultimodalError
-from pykeen_mmkg.nn.zero_shot.generator import (
-    Critic,
-    GeneratedRelationRepresentation,
-    GenerativeLearner,
-    Generator,
-    Real,
-    SelfTrained,
-    SpectralLinear,
-)
+from pykeen_mmkg.nn.zero_shot.generator import GeneratedRelationRepresentation, GenerativeLearner, Real
+from pykeen_mmkg.nn.zero_shot.layers import SpectralLinear
+from pykeen_mmkg.nn.zero_shot.networks import Generator
+from pykeen_mmkg.nn.zero_shot.self_trained import SelfTrained
 
 TEXT, DIM, R = 6, 4, 10
 
@@ -62,37 +56,6 @@ def test_the_generator_learns_the_trained_vectors() -> None:
     assert all(p.grad is None for p in x.parameters()), "no gradient may be left for another optimizer"
     error = (x(torch.arange(50, 60)) - texts[50:] @ true).norm() / (texts[50:] @ true).norm()
     assert error < 0.2
-
-
-def test_losses_are_their_formulas() -> None:
-    """The critic's hinge by a loop, with the critic's own features."""
-    torch.manual_seed(0)
-    critic = Critic(DIM).eval()
-    x, own, other = torch.randn(2, 3, DIM), torch.randn(2, 1, DIM), torch.randn(2, 1, DIM)
-    with torch.no_grad():
-        total = 0.0
-        for i in range(2):
-            for j in range(3):
-                m, a, b = (critic.features(v) for v in (x[i, j], own[i, 0], other[i, 0]))
-                total += max(0.0, 5.0 - float(m @ a) + float(m @ b))
-        realness, hinge = critic.judge(x, own[:, 0], other[:, 0], 5.0)
-        assert float(hinge.mean()) == pytest.approx(total / 6, abs=1e-5)
-        assert torch.allclose(realness, critic(x), atol=1e-6)
-
-
-def test_spectral_norms() -> None:
-    """A spectral map divides by the greatest singular value, and can be pickled."""
-    torch.manual_seed(0)
-    linear = SpectralLinear(6, 4)
-    for _ in range(100):
-        linear(torch.randn(2, 6))
-    linear.eval()
-    x = torch.randn(3, 6)
-    expected = x @ linear.weight.T / torch.linalg.matrix_norm(linear.weight, 2) + linear.bias
-    assert torch.allclose(linear(x), expected, atol=1e-4)
-    copied = pickle.loads(pickle.dumps(linear))
-    assert torch.equal(copied.weight, linear.weight) and torch.equal(copied.left, linear.left)
-    torch.testing.assert_close(copied(x), linear(x))
 
 
 def test_state_goes_on_bit_by_bit() -> None:
@@ -176,39 +139,37 @@ def test_errors() -> None:
         GeneratedRelationRepresentation(texts=torch.randn(3, 2), seen=torch.ones(4), shape=DIM)
     with pytest.raises(DataError, match="at least two seen"):
         GeneratedRelationRepresentation(texts=torch.randn(3, 2), seen=torch.tensor([1, 0, 0]), shape=DIM)
+    with pytest.raises(MultimodalError, match="no pairs"):
+        _representation(learner_kwargs={"adversarial": True, "hinge": "pairs"})
     with pytest.raises(MultimodalError, match="pivot > 0"):
         GenerativeLearner(TEXT, DIM, adversarial=False, pivot=0.0)
-
-
-def test_generated_vectors_are_their_formula() -> None:
-    """Noise and text side by side, through the maps one after the other; without noise there is one sample."""
-    torch.manual_seed(0)
-    for noise_dim in (3, 0):
-        generator = Generator(TEXT, DIM, noise_dim, spectral=True).eval()
-        texts, noise = torch.randn(2, TEXT), torch.randn(2, 5, noise_dim)
-        made = generator(texts, noise if noise_dim else None)
-        assert made.shape == (2, 5 if noise_dim else 1, DIM)
-        both = torch.cat([noise, texts[:, None].expand(2, 5, TEXT)], dim=-1)
-        assert torch.allclose(made.expand(2, 5, DIM), generator.norm(generator.maps(both)), atol=1e-5)
 
 
 def _batch(b: int = 3, n: int = 4) -> Real:
     return Real(torch.randn(b, n, DIM), torch.randn(b, DIM), torch.randn(b, TEXT), torch.randn(b, DIM))
 
 
-def _hinge(critic: Critic, x: torch.Tensor, own: torch.Tensor, other: torch.Tensor, margin: float) -> torch.Tensor:
-    m, a, b = critic.features(x), critic.features(own), critic.features(other)
-    return (margin - m @ a + m @ b).clamp(min=0)
-
-
-@pytest.mark.parametrize("penalty", [7.0, 0.0])
-def test_the_two_players_descend_their_losses(penalty: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("penalty", "hinge"), [(7.0, "centroids"), (0.0, "centroids"), (10.0, "pairs")])
+def test_the_two_players_descend_their_losses(penalty: float, hinge: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The losses of discriminator and generator with their gradients, sample by sample, and who asks for what."""
     torch.manual_seed(0)
     b, n, margin = 3, 4, 1.5
     options = dict(noise_dim=3, pivot=2.0, margin=margin, gradient_penalty=penalty, critic_steps=2, lr=0.3)
+    options |= dict(hinge=hinge, critic_kwargs={"norm": "unbiasedlayernorm"} if hinge == "pairs" else None)
     learner = GenerativeLearner(TEXT, DIM, **options).eval()
     critic, generator, batch = learner.critic, learner.generator, _batch(b, n)
+    if learner.needs_negatives:
+        batch = batch._replace(negatives=torch.randn(b, n, DIM))
+
+    def hinge_of(x: torch.Tensor, i: int, j: int) -> torch.Tensor:
+        """Of a sample: above another class's score, or above that of another pair for the same class."""
+        own = critic.features(batch.centroids[i])
+        if hinge == "pairs":
+            below = critic.features(batch.negatives[i, j]) @ own
+        else:
+            below = critic.features(x) @ critic.features(batch.others[i])
+        return (margin - critic.features(x) @ own + below).clamp(min=0)
+
     asked, steps = [], []
 
     def draw(samples: bool) -> Real:
@@ -229,7 +190,7 @@ def test_the_two_players_descend_their_losses(penalty: float, monkeypatch: pytes
                 x, made = batch.samples[i, j], fake[i, j]
                 expected = expected + critic(made) - critic(x)
                 for vector in (x, made):
-                    expected = expected + _hinge(critic, vector, batch.centroids[i], batch.others[i], margin) / 2
+                    expected = expected + hinge_of(vector, i, j) / 2
                 between = (share[i, j] * x + (1 - share[i, j]) * made).requires_grad_()
                 (slope,) = torch.autograd.grad(critic(between), between, create_graph=True)
                 expected = expected + penalty * (slope.square().sum().sqrt() - 1) ** 2
@@ -240,8 +201,7 @@ def test_the_two_players_descend_their_losses(penalty: float, monkeypatch: pytes
     for i in range(b):
         expected = expected + 2.0 * (fake[i].mean(0) - batch.centroids[i]).square().sum().sqrt() / b
         for j in range(n):
-            hinge = _hinge(critic, fake[i, j], batch.centroids[i], batch.others[i], margin)
-            expected = expected + (hinge - critic(fake[i, j])) / (b * n)
+            expected = expected + (hinge_of(fake[i, j], i, j) - critic(fake[i, j])) / (b * n)
     _check_step(loss, expected, optimizer, generator)
     assert returned == pytest.approx(float(expected.detach()), abs=1e-5)
 
@@ -280,7 +240,8 @@ def test_defaults_are_those_of_the_papers() -> None:
     assert learner.noise.shape == (20, 15) and learner.generator.noise_dim == 15
     assert learner.noise.std() == pytest.approx(0.1, abs=0.01)
     assert (learner.margin, learner.gradient_penalty, learner.pivot, learner.lr) == (5.0, 10.0, 3.0, 1e-4)
-    assert learner.critic_steps == 1
+    assert learner.critic_steps == 1 and not learner.needs_negatives
+    assert not GenerativeLearner(TEXT, DIM, adversarial=False, hinge="pairs").needs_negatives
     assert all(isinstance(layer, SpectralLinear) for layer in learner.generator.maps)
     assert isinstance(learner.generator.norm, torch.nn.LayerNorm)
     assert not learner.state_dict().keys() & {"noise"}
