@@ -1,12 +1,15 @@
 """The feature extractor of entity pairs, for models that compare a relation with the pairs that it might link."""
 
 import torch
+from class_resolver import HintOrType
 from pykeen.typing import FloatTensor, LongTensor, MappedTriples
 from torch import nn
 from torch.nn import functional
 
+from ...errors import MultimodalError
 from ...indexing import offsets_of, row_offsets
 from ...options import strict
+from .layers import draw_xavier, norm_resolver
 
 __all__ = ["PairExtractor", "sample_neighbors"]
 
@@ -45,7 +48,12 @@ class PairExtractor(nn.Module):
         E(h, t) &= \mathrm{LayerNorm}(\mathbf{x} + W_3\, \mathrm{dropout}(\mathrm{relu}(W_2 \mathbf{x})))
 
     The vectors of entities are frozen, and so are the neighbours, at most 50 of each entity, out of training triples.
-    The first map is applied to the halves of head and tail separately, so that a query needs each half once.
+    The first map is applied to the halves of head and tail separately, so that a query needs each half once. These are
+    the maps of MRE [cai2024]_; in ZSGAN the four parts are x themselves (``reduce=False``).
+
+    Both drop coordinates of :math:`\mathbf{e}` and of what :math:`W_3` gives (``input_dropout``, ``output_dropout``)
+    where this class drops those inside of the block, and draw the maps by ``xavier``. They also add :math:`\mathbf{b}`
+    once for each of 50 places, filled or not, before they divide by the number of neighbours; that is not done here.
     """
 
     neighbors: LongTensor
@@ -53,7 +61,7 @@ class PairExtractor(nn.Module):
     entities: FloatTensor
     context: FloatTensor
 
-    @strict(dim=1, max_neighbors=0, dropout=(0, 1))
+    @strict(dim=1, max_neighbors=0, dropout=(0, 1), input_dropout=(0, 1), output_dropout=(0, 1))
     def __init__(
         self,
         triples: MappedTriples,
@@ -62,6 +70,12 @@ class PairExtractor(nn.Module):
         dim: int = 200,
         max_neighbors: int = 50,
         dropout: float = 0.2,
+        input_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        reduce: bool = True,
+        norm: HintOrType[nn.LayerNorm] = None,
+        xavier: bool = False,
+        leaked: MappedTriples | None = None,
     ) -> None:
         """Initialize the extractor.
 
@@ -71,22 +85,45 @@ class PairExtractor(nn.Module):
         :param dim: the dimension of the result; the four parts have half of it each
         :param max_neighbors: the greatest number of neighbours
         :param dropout: the dropout inside of the residual block
+        :param input_dropout: the dropout of the entities' vectors, for each neighbour anew
+        :param output_dropout: the dropout of what the residual block adds
+        :param reduce: whether :math:`W_1` maps the four parts to x; else they have a quarter of `dim` each, and are x
+        :param norm: which layer normalization, see :data:`~pykeen_mmkg.nn.zero_shot.layers.norm_resolver`
+        :param xavier: whether the maps are drawn by :func:`~pykeen_mmkg.nn.zero_shot.layers.draw_xavier`
+        :param leaked: shape: ``(m, 3)``; triples that are to be predicted, whose links count as neighbours, too. This
+            gives answers away: it is there to measure by how much, never to report
+        :raises MultimodalError: if the dimension has no quarter
         """
         super().__init__()
-        neighbors, count = sample_neighbors(triples, num_entities, max_neighbors)
+        if not reduce and dim % 4:
+            raise MultimodalError(f"With reduce=False the four parts have a quarter of dim each; got dim={dim}.")
+        links = triples if leaked is None else torch.cat([triples.cpu(), leaked.cpu()])
+        neighbors, count = sample_neighbors(links, num_entities, max_neighbors)
         self.register_buffer("neighbors", neighbors, persistent=False)
         self.register_buffer("num_neighbors", count, persistent=False)
         # frozen copies: part of the state, since they are what the rest was trained on
         self.register_buffer("entities", torch.zeros(num_entities, entity_dim))
         self.register_buffer("context", torch.zeros(num_entities, entity_dim))
-        half = dim // 2
-        self.neighbor = nn.Linear(entity_dim, half)
-        self.head, self.tail = nn.Linear(entity_dim, half), nn.Linear(entity_dim, half)
-        self.of_head, self.of_tail = nn.Linear(2 * half, dim), nn.Linear(2 * half, dim, bias=False)
+        part = dim // 2 if reduce else dim // 4
+        self.neighbor = nn.Linear(entity_dim, part)
+        self.head, self.tail = nn.Linear(entity_dim, part), nn.Linear(entity_dim, part)
+        self.of_head = nn.Linear(2 * part, dim) if reduce else nn.ConstantPad1d((0, 2 * part), 0.0)
+        self.of_tail = nn.Linear(2 * part, dim, bias=False) if reduce else nn.ConstantPad1d((2 * part, 0), 0.0)
         self.inner, self.outer = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
+        self.input_dropout, self.output_dropout = nn.Dropout(input_dropout), nn.Dropout(output_dropout)
         self.dropout = nn.Dropout(dropout)
-        self.norm = nn.LayerNorm(dim)
-        self.dim = dim
+        self.norm = norm_resolver.make(norm, normalized_shape=dim)
+        self.dim, self.xavier = dim, xavier
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the maps by Xavier's distribution, if asked to; else they draw themselves."""
+        if not self.xavier:
+            return
+        draw_xavier(self)
+        for half in (self.of_head, self.of_tail):
+            if isinstance(half, nn.Linear):  # one map of the four parts
+                nn.init.normal_(half.weight, std=(2 / (2 * half.in_features + half.out_features)) ** 0.5)
 
     @torch.no_grad()
     def freeze(self, entities: FloatTensor) -> None:
@@ -109,15 +146,25 @@ class PairExtractor(nn.Module):
         :param side: ``head`` or ``tail``
         """
         # the mean of linear maps is the linear map of the mean
-        around = torch.tanh(self.neighbor(self.context[entities]))
+        around = torch.tanh(self.neighbor(self._mean_around(entities)))
+        own = self.input_dropout(self.entities[entities])
         if side == "head":
-            return self.of_head(torch.cat([around, torch.tanh(self.head(self.entities[entities]))], dim=-1))
-        return self.of_tail(torch.cat([torch.tanh(self.tail(self.entities[entities])), around], dim=-1))
+            return self.of_head(torch.cat([around, torch.tanh(self.head(own))], dim=-1))
+        return self.of_tail(torch.cat([torch.tanh(self.tail(own)), around], dim=-1))
+
+    def _mean_around(self, entities: LongTensor) -> FloatTensor:
+        """Return the mean vector of the neighbours, zero without any; shape: ``(*s, entity_dim)``."""
+        if not self.training or not self.input_dropout.p:
+            return self.context[entities]
+        count = self.num_neighbors[entities][..., None]
+        there = torch.arange(self.neighbors.shape[1], device=count.device) < count
+        near = self.input_dropout(self.entities[self.neighbors[entities]])
+        return torch.einsum("...kd,...k->...d", near, there.to(near)) / count.clamp(min=1)
 
     def join(self, head: FloatTensor, tail: FloatTensor) -> FloatTensor:
         """Return the vectors of pairs from two halves that broadcast; shape: ``(*s, dim)``."""
         x = head + tail
-        return self.norm(x + self.outer(self.dropout(functional.relu(self.inner(x)))))
+        return self.norm(x + self.output_dropout(self.outer(self.dropout(functional.relu(self.inner(x))))))
 
     def forward(self, heads: LongTensor, tails: LongTensor) -> FloatTensor:
         """Return E(h, t).

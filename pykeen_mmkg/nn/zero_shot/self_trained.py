@@ -68,6 +68,11 @@ class SelfTrained(nn.Module):
         self._pending.clear()
         self._fresh = True
 
+    def forget_optimizer(self, name: str) -> None:
+        """Drop the state of one optimizer, for another round of training."""
+        self._optimizers.pop(name, None)
+        self._pending.pop(name, None)
+
     def get_extra_state(self) -> Any:
         """Return the optimizers' states."""
         return {**self._pending, **{name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}}
