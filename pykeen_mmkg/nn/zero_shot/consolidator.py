@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from ...errors import MultimodalError
-from ...indexing import Ragged, pick
+from ...indexing import Ragged, gather_rows, pick
 from ...options import strict
 from ..cached import CachedRepresentation
 from ..feature import FeatureRepresentation
@@ -191,6 +191,14 @@ class SampledRGCNRepresentation(CachedRepresentation):
     :math:`S_e` is a sample of the links of e in the training triples, in both directions: drawn anew in each training
     step, and spread evenly over all links in evaluation. PyKEEN's own R-GCN computes the whole graph in every step.
 
+    MRE [cai2024]_ takes the links that come in alone (``inverse=False``), without replacement (``replacement=False``)
+    in training and all of them in evaluation (``eval_neighbors=None``), and sums the means of each relation, where the
+    default has one mean (``per_relation``):
+
+    .. math::
+
+        \sum_r \frac{1}{|S_{e, r}|} \sum_{i \in S_{e, r}} \sum_b a_{rb} V_b \mathbf{e}_i
+
     ---
     name: Sampled R-GCN
     citation:
@@ -213,7 +221,11 @@ class SampledRGCNRepresentation(CachedRepresentation):
         shape: int = 200,
         num_bases: int = 30,
         num_neighbors: int = 4,
-        eval_neighbors: int = 16,
+        eval_neighbors: int | None = 16,
+        inverse: bool = True,
+        per_relation: bool = False,
+        replacement: bool = True,
+        xavier: bool = False,
         **kwargs: Any,
     ) -> None:
         """Initialize the representation.
@@ -224,7 +236,12 @@ class SampledRGCNRepresentation(CachedRepresentation):
         :param shape: the dimension of the result
         :param num_bases: the number of bases
         :param num_neighbors: the size of a sample in training
-        :param eval_neighbors: the size of a sample in evaluation
+        :param eval_neighbors: the size of a sample in evaluation; None: all links
+        :param inverse: whether the links that go out count, too, as those of inverse relations
+        :param per_relation: whether the mean of each relation's links is taken, and these are summed
+        :param replacement: whether a sample in training may have a link twice
+        :param xavier: whether the maps are drawn by Xavier's uniform distribution [glorot2010]_, that of each basis and
+            that of the coefficients, and the bias is zero at first
         :param kwargs: keyword arguments of :class:`~pykeen_mmkg.nn.cached.CachedRepresentation`
         """
         super().__init__(max_id=base.max_id, shape=shape, **kwargs)
@@ -232,38 +249,105 @@ class SampledRGCNRepresentation(CachedRepresentation):
         self.num_neighbors, self.eval_neighbors = num_neighbors, eval_neighbors
         dim = base.shape[0]
         triples = triples.cpu().unique(dim=0)
-        links = Ragged.group(torch.cat([triples[:, 0], triples[:, 2]]), base.max_id)
-        neighbor = torch.cat([triples[:, 2], triples[:, 0]])[links.values]
-        relation = torch.cat([triples[:, 1], triples[:, 1] + num_relations])[links.values]
+        self.per_relation, self.replacement, self.xavier = per_relation, replacement, xavier
+        ends, others, relations = [triples[:, 2]], [triples[:, 0]], [triples[:, 1]]
+        if inverse:
+            ends, others = [triples[:, 0], triples[:, 2]], [triples[:, 2], triples[:, 0]]
+            relations = [triples[:, 1], triples[:, 1] + num_relations]
+        links = Ragged.group(torch.cat(ends), base.max_id)
+        neighbor, relation = torch.cat(others)[links.values], torch.cat(relations)[links.values]
         self.register_buffer("neighbor", neighbor, persistent=False)
         self.register_buffer("relation", relation, persistent=False)
         self.register_buffer("offsets", links.offsets, persistent=False)
         self.own = nn.Linear(dim, shape)
         self.bases = nn.Linear(dim, num_bases * shape, bias=False)
-        self.mixture = nn.Embedding(2 * num_relations, num_bases)
+        self.mixture = nn.Embedding(2 * num_relations if inverse else num_relations, num_bases)
 
     def reset_parameters(self) -> None:
         """Draw the parameters anew."""
         super().reset_parameters()
-        nn.init.normal_(self.mixture.weight, std=self.mixture.embedding_dim**-0.5)
+        if not self.xavier:
+            nn.init.normal_(self.mixture.weight, std=self.mixture.embedding_dim**-0.5)
+            return
+        nn.init.xavier_uniform_(self.mixture.weight)
+        nn.init.xavier_uniform_(self.own.weight)
+        nn.init.zeros_(self.own.bias)
+        bound = (6 / (self.own.in_features + self.own.out_features)) ** 0.5
+        nn.init.uniform_(self.bases.weight, -bound, bound)
 
     def _plain_forward(self, indices: LongTensor | None = None) -> FloatTensor:
         ids = torch.arange(self.max_id, device=self.offsets.device) if indices is None else indices.reshape(-1)
-        k = self.num_neighbors if self.training else self.eval_neighbors
-        count = self.offsets.diff()[ids, None]
-        if self.training:
-            link = pick(self.offsets, ids[:, None], torch.rand(len(ids), k, device=ids.device))
+        if self.training or self.eval_neighbors is not None:
+            own, mixed = self._mix_sample(ids)
         else:
-            link = self.offsets[ids, None] + torch.arange(k, device=ids.device) * count // k
-        link = link.clamp(max=max(len(self.neighbor) - 1, 0))  # of an entity without links, whose weight is zero
+            own, mixed = self._mix_all(ids)
+        message = torch.einsum("nbd,bsd->ns", mixed, self.bases.weight.view(mixed.shape[1], -1, mixed.shape[-1]))
+        x = functional.leaky_relu(self.own(own) + message, 0.2)
+        return x if indices is None else x.view(*indices.shape, -1)
+
+    def _mix_sample(self, ids: LongTensor) -> tuple[FloatTensor, FloatTensor]:
+        """Return the vectors of entities, and those of a sample of neighbours mixed for each basis.
+
+        :param ids: shape: ``(n,)``
+        :returns: shape: ``(n, d)`` and ``(n, b, d)``
+        """
+        link, share = self._sample(ids)
+        link = link.clamp(max=max(len(self.neighbor) - 1, 0))  # of an entity without links, whose share is zero
         around, inverse = self.neighbor[link].unique(return_inverse=True)
         # mix the bases of a relation over the neighbours first: (b, basis, dim) is small, (b, k, basis, shape) is not
         both, position = torch.cat([ids, around]).unique(return_inverse=True)
         vectors = self.base(both)
         own, near = vectors[position[: len(ids)]], vectors[position[len(ids) :]][inverse]
-        weight = self.mixture(self.relation[link]) * (count > 0)[..., None] / k
-        mixed = torch.einsum("nkb,nkd->nbd", weight, near)
-        num_bases = weight.shape[-1]
-        message = torch.einsum("nbd,bsd->ns", mixed, self.bases.weight.view(num_bases, -1, mixed.shape[-1]))
-        x = functional.leaky_relu(self.own(own) + message, 0.2)
-        return x if indices is None else x.view(*indices.shape, -1)
+        weight = self.mixture(self.relation[link]) * share[..., None]
+        return own, torch.einsum("nkb,nkd->nbd", weight, near)
+
+    def _sample(self, ids: LongTensor) -> tuple[LongTensor, FloatTensor]:
+        """Return a sample of links, and the share that each has in the mean; shape: ``(n, k)`` both."""
+        k = self.num_neighbors if self.training or self.eval_neighbors is None else self.eval_neighbors
+        count = self.offsets.diff()[ids, None]
+        place = torch.arange(k, device=ids.device)
+        there = (count > 0).expand(-1, k)
+        if not self.training:
+            link = self.offsets[ids, None] + place * count // k
+        elif self.replacement:
+            link = pick(self.offsets, ids[:, None], torch.rand(len(ids), k, device=ids.device))
+        else:
+            link = self.offsets[ids, None] + _distinct(count, k)
+            there = place < count
+        if not self.per_relation:
+            return link, there / there.sum(-1, keepdim=True).clamp(min=1)
+        relation = self.relation[link.clamp(max=max(len(self.relation) - 1, 0))]
+        same = (relation[:, :, None] == relation[:, None]) & there[:, None]
+        return link, there / same.sum(-1).clamp(min=1)
+
+    def _mix_all(self, ids: LongTensor) -> tuple[FloatTensor, FloatTensor]:
+        """Return the same as :meth:`_mix_sample`, of all neighbours."""
+        row, link = gather_rows(self.offsets, ids)
+        relation, num_relations = self.relation[link], self.mixture.num_embeddings
+        group = row * num_relations + relation if self.per_relation else row
+        _, group, count = group.unique(return_inverse=True, return_counts=True)
+        both, position = torch.cat([ids, self.neighbor[link]]).unique(return_inverse=True)
+        vectors = self.base(both)
+        weight = self.mixture(relation) / count[group, None]
+        place, shape = torch.stack([row, position[len(ids) :]]), (len(ids), len(both))
+        mixed = [
+            torch.sparse.mm(torch.sparse_coo_tensor(place, w, shape, check_invariants=False), vectors) for w in weight.T
+        ]
+        return vectors[position[: len(ids)]], torch.stack(mixed, dim=1)
+
+
+def _distinct(count: LongTensor, k: int) -> LongTensor:
+    """Draw k different numbers below each count, all of them where there are no more.
+
+    :param count: shape: ``(n, 1)``
+    :param k: how many
+    :returns: shape: ``(n, k)``; the first ``min(k, count)`` of a row are what was drawn
+    """
+    drawn = count.new_zeros(len(count), 0)
+    for i in range(k):
+        number = (torch.rand(len(count), 1, device=count.device) * (count - i).clamp(min=1)).long()
+        # skip what is drawn already
+        for earlier in drawn.sort(dim=-1).values.split(1, dim=-1) if i else ():
+            number = number + (number >= earlier).long()
+        drawn = torch.cat([drawn, number], dim=-1)
+    return drawn

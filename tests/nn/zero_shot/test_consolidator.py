@@ -1,5 +1,7 @@
 """Aligned modalities and the sampled convolution against their formulas."""
 
+import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from torch.nn import functional
 
 from pykeen_mmkg.errors import MultimodalError
 from pykeen_mmkg.nn.feature import FeatureRepresentation
-from pykeen_mmkg.nn.zero_shot.consolidator import AlignedRepresentation, SampledRGCNRepresentation
+from pykeen_mmkg.nn.zero_shot.consolidator import AlignedRepresentation, SampledRGCNRepresentation, _distinct
 
 
 def _aligned(**kwargs: Any) -> AlignedRepresentation:
@@ -151,3 +153,52 @@ def test_convolution_over_all_links() -> None:
                     message += x.mixture.weight[relation, b] * (v[b] @ e[other]) / len(own)
             expected = functional.leaky_relu(x.own(e[entity]) + message, 0.2)
             assert torch.allclose(x(torch.tensor([entity]))[0], expected, atol=1e-5), entity
+
+
+LINKS = torch.tensor([[1, 0, 0], [2, 0, 0], [3, 1, 0], [0, 1, 2], [0, 0, 4]])
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("per_relation", [False, True])
+def test_published_convolution(train: bool, per_relation: bool) -> None:
+    """Incoming links alone: the mean of each relation's, summed; or one mean of all. In training a sample of all."""
+    torch.manual_seed(0)
+    base = FeatureRepresentation(features=torch.randn(5, 3))
+    options = dict(inverse=False, replacement=False, num_neighbors=4, eval_neighbors=None, per_relation=per_relation)
+    x = SampledRGCNRepresentation(base, LINKS, num_relations=2, shape=4, num_bases=3, **options).train(train)
+    e, v, a = base.features, x.bases.weight.view(3, 4, 3), x.mixture.weight
+    assert a.shape == (2, 3)
+    incoming = {0: {0: [1, 2], 1: [3]}, 2: {1: [0]}, 4: {0: [0]}, 1: {}, 3: {}}
+    with torch.no_grad():
+        for entity, relations in incoming.items():
+            message = torch.zeros(4)
+            for relation, heads in relations.items():
+                weight = sum(a[relation, b] * v[b] for b in range(3))
+                count = len(heads) if per_relation else sum(map(len, relations.values()))
+                for head in heads:
+                    message += weight @ e[head] / count
+            expected = functional.leaky_relu(x.own(e[entity]) + message, 0.2)
+            torch.testing.assert_close(x(torch.tensor([entity]))[0], expected, atol=1e-5, rtol=1e-4)
+        if not train:
+            torch.testing.assert_close(x(torch.tensor([3, 0, 0]))[1], x(None)[0])
+
+
+def test_a_sample_without_replacement() -> None:
+    """Each set of k numbers below the count comes up equally often; all of them where there are fewer."""
+    torch.manual_seed(0)
+    drawn = _distinct(torch.full((12_000, 1), 5), 3)
+    sets = Counter(tuple(sorted(row)) for row in drawn.tolist())
+    assert set(sets) == set(itertools.combinations(range(5), 3))
+    assert all(abs(count - 1200) < 150 for count in sets.values())
+    assert all(sorted(row[:2]) == [0, 1] for row in _distinct(torch.full((50, 1), 2), 4).tolist())
+
+
+def test_xavier_of_bases() -> None:
+    """Uniform, of the fans of one basis (384 and 200 in MRE) and of the table of coefficients; no bias."""
+    base = FeatureRepresentation(features=torch.randn(5, 60))
+    x = SampledRGCNRepresentation(base, LINKS, num_relations=2, shape=40, num_bases=8, inverse=False, xavier=True)
+    x.reset_parameters()
+    for weight, fans in ((x.bases.weight, 100), (x.own.weight, 100), (x.mixture.weight, 2 + 8)):
+        bound = (6 / fans) ** 0.5
+        assert weight.abs().max() <= bound and float(weight.std()) == pytest.approx(bound / 3**0.5, rel=0.25)
+    assert not x.own.bias.any()
