@@ -50,3 +50,21 @@ def test_each_phase_trains_its_own_parameters(make_zsgan: Callable[..., ZSGAN]) 
     assert torch.equal(frozen, model.entity_representations[0](None)), "the vectors as the first phase left them"
     assert changed[0] <= {"extractor", "generator"} and "extractor" in changed[0]
     assert changed[1] == {"generator"}
+
+
+def test_back_and_forth(make_zsgan: Callable[..., ZSGAN]) -> None:
+    """All epochs are the loop's, and after every second one come the other steps, within it."""
+    model = make_zsgan(extractor_steps=2, generator_steps=1)
+    factory = Nations().training
+    options = dict(structure_epochs=2, steps_per_epoch=3, alternate=True)
+    loop = TwoPhaseTrainingLoop(model=model, triples_factory=factory, optimizer="adam", **options)
+    steps, moved = [], []
+    for epoch in range(1, 6):
+        before = model.entity_representations[0](None).detach().clone()
+        kwargs = dict(batch_size=512, use_tqdm=False, clear_optimizer=False, continue_training=epoch > 1)
+        losses = loop.train(factory, num_epochs=epoch, **kwargs)
+        steps.append(int(model.pairs.steps))
+        moved.append(not torch.equal(before, model.entity_representations[0](None)))
+    assert steps == [0, 3, 3, 6, 6] and all(moved) and len(losses) == 5
+    with pytest.raises(MultimodalError, match="structure_epochs"):
+        TwoPhaseTrainingLoop(model=model, triples_factory=factory, structure_epochs=0, alternate=True)
