@@ -74,9 +74,10 @@ def test_zero_shot_examples(
     configuration = json.loads(ENCODER.sub(encoder.as_posix(), text.replace(DATA, toy.as_posix())))
     pipeline = configuration["pipeline"]
     if pipeline["training_loop"] == "twophase":
-        pipeline["training_loop_kwargs"] = {"structure_epochs": 1, "steps_per_epoch": 2}
+        assert pipeline["model_kwargs"]["preset"] == "published"
+        pipeline["training_loop_kwargs"] |= {"structure_epochs": 1, "steps_per_epoch": 2}
         pipeline["training_kwargs"]["num_epochs"] = 3
-        pipeline["model_kwargs"]["pair_kwargs"] = {"extractor_steps": 2}
+        pipeline["model_kwargs"]["pair_kwargs"] = {"extractor_steps": 2, "num_episodes": 2, "pairs_per_relation": 16}
     else:
         pipeline["training_loop_kwargs"]["num_batches"] = 1
         pipeline["training_kwargs"]["num_epochs"] = 2

@@ -100,12 +100,14 @@ class MRETests(_DescribedCase):
 
 
 class PublishedMRETests(_DescribedCase):
-    num_constant_init = 6
+    # norms, and the biases that Xavier's distribution comes with
+    num_constant_init = 15
     cls = MRE
     kwargs = {
-        "pair_kwargs": {"dim": 6, "extractor_steps": 2},
+        "preset": "published",
+        "pair_kwargs": {"extractor_steps": 2, "num_support": 2, "num_queries": 3, "pairs_per_relation": 4},
         "representation_kwargs": {"dim": 5, "reconstruction_weight": 0.5},
-        "learner_kwargs": {"adversarial": True, "noise_dim": 15, "spectral": True},
+        "consolidator_kwargs": {"num_bases": 3},
     }
 
 

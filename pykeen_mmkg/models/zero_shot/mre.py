@@ -15,7 +15,9 @@ from ...errors import MultimodalError
 from ...modalities import TEXTUAL, VISUAL, EncoderHint, ModalitySources, labels_of
 from ...nn.feature import FeatureRepresentation
 from ...nn.zero_shot.consolidator import AlignedRepresentation, SampledRGCNRepresentation
+from ...nn.zero_shot.layers import SpectralLinear
 from ...options import strict
+from .presets import PUBLISHED_MRE, with_presets
 from .zsgan import PairScoredModel
 
 __all__ = ["MRE"]
@@ -34,9 +36,9 @@ class MRE(PairScoredModel):
     3. The generator gives an unseen relation a place among the pairs
        (:class:`~pykeen_mmkg.nn.zero_shot.pair_learner.PairLearner`).
 
-    The default is what works best on relations held out from training; the published configuration is
-    ``learner_kwargs={"adversarial": True, "noise_dim": 15, "spectral": True}`` with
-    ``representation_kwargs={"reconstruction_weight": {"visual": 0.7, "textual": 0.5}}``.
+    The default is what works best on relations held out from training. ``preset="published"`` is the published method
+    (:data:`~pykeen_mmkg.models.zero_shot.presets.PUBLISHED_MRE`) on frozen vectors of images and texts; single options
+    can be given besides.
 
     ---
     name: MRE
@@ -55,6 +57,7 @@ class MRE(PairScoredModel):
         pivot=dict(type=float, low=0.5, high=8.0),
     )
 
+    @with_presets(published=PUBLISHED_MRE)
     @strict(embedding_dim=1, contrastive=0, pivot=0)
     def __init__(
         self,
@@ -72,6 +75,7 @@ class MRE(PairScoredModel):
         pivot: float = 3.0,
         representation_kwargs: OptionalKwargs = None,
         consolidator_kwargs: OptionalKwargs = None,
+        relation_kwargs: OptionalKwargs = None,
         pair_kwargs: OptionalKwargs = None,
         learner_kwargs: OptionalKwargs = None,
         **kwargs,
@@ -95,11 +99,16 @@ class MRE(PairScoredModel):
             dimension to which images and texts are projected, 384 unless said otherwise (`embedding_dim` without a
             consolidator)
         :param consolidator_kwargs: keyword arguments of :class:`.SampledRGCNRepresentation`
+        :param relation_kwargs: ``spectral``, whether the two maps from texts to relations have a spectral norm of one;
+            ``shared``, whether they are the last two maps of the generator, too, so that both trainings move them;
+            pairs then have the dimension of relations
         :param pair_kwargs: keyword arguments of :class:`~pykeen_mmkg.nn.zero_shot.pair_learner.PairLearner`
         :param learner_kwargs: further keyword arguments of :class:`.GenerativeLearner`; neither noise nor
             discriminator nor spectral norms unless they say otherwise
-        :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
-        :raises MultimodalError: if an entity would have nothing to be known by
+        :param preset: ``published`` for the published method, but for what is given; None for our defaults
+        :param kwargs: keyword arguments of :class:`.PairScoredModel`, such as ``loss_weight`` and ``l2``, and of
+            :class:`~pykeen.models.ERModel`
+        :raises MultimodalError: if an entity would have nothing to be known by, or shared maps have no one dimension
         """
         given = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
         described = self._described(triples_factory, given, unseen)
@@ -119,6 +128,16 @@ class MRE(PairScoredModel):
                 shape=embedding_dim,
                 **(consolidator_kwargs or {}),
             )
+        maps, shared = _relation_maps(described.vectors.shape[-1], embedding_dim, **(relation_kwargs or {}))
+        learner_kwargs = {"adversarial": False, "noise_dim": 0, "spectral": False, **(learner_kwargs or {})}
+        if shared:
+            learner_kwargs["last"] = maps
+            pair_kwargs = {"dim": embedding_dim, **(pair_kwargs or {})}
+            if pair_kwargs["dim"] != embedding_dim:
+                raise MultimodalError(
+                    f"Maps that relations share with the generator are of one dimension: embedding_dim={embedding_dim} "
+                    f"and pair_kwargs dim={pair_kwargs['dim']} must be equal. Leave one of them out, or shared=False."
+                )
         super().__init__(
             triples_factory=triples_factory,
             described=described,
@@ -126,16 +145,12 @@ class MRE(PairScoredModel):
             interaction_kwargs=interaction_kwargs,
             entity_representations=entity,
             relation_representations=TransformedRepresentation(
-                transformation=nn.Sequential(
-                    nn.Linear(described.vectors.shape[-1], embedding_dim), nn.Linear(embedding_dim, embedding_dim)
-                ),
+                transformation=maps,
                 base=FeatureRepresentation(features=described.vectors),
                 shape=embedding_dim,
             ),
             pair_kwargs=pair_kwargs,
-            learner_kwargs=dict(
-                pivot=pivot, **{"adversarial": False, "noise_dim": 0, "spectral": False, **(learner_kwargs or {})}
-            ),
+            learner_kwargs=dict(pivot=pivot, **learner_kwargs),
             **kwargs,
         )
         self.sources = given
@@ -167,3 +182,10 @@ class MRE(PairScoredModel):
             },
             **kwargs,
         )
+
+
+@strict()
+def _relation_maps(text_dim: int, dim: int, spectral: bool = False, shared: bool = False) -> tuple[nn.Sequential, bool]:
+    """Return the maps from texts to relations, and whether they are the generator's, too."""
+    linear = SpectralLinear if spectral else nn.Linear
+    return nn.Sequential(linear(text_dim, dim), linear(dim, dim)), shared

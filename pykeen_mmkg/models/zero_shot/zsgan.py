@@ -1,5 +1,7 @@
 """ZSGAN: relation vectors generated from descriptions, compared with the vectors of entity pairs."""
 
+import logging
+import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -10,7 +12,7 @@ from pykeen.losses import Loss, MarginRankingLoss
 from pykeen.models.nbase import ERModel
 from pykeen.nn.modules import Interaction, TransEInteraction
 from pykeen.nn.representation import Embedding, Representation
-from pykeen.triples import CoreTriplesFactory
+from pykeen.triples import CoreTriplesFactory, TriplesFactory
 from pykeen.typing import (
     LABEL_RELATION,
     LABEL_TAIL,
@@ -23,16 +25,23 @@ from pykeen.typing import (
 )
 from torch import nn
 
+from ...datasets import entity_types, type_pools
+from ...datasets.files import read_triples
+from ...errors import DataError, MultimodalError
 from ...indexing import seen_relations
 from ...modalities import EncoderHint, ModalitySources
 from ...nn.zero_shot.pair_learner import PairLearner
 from ...nn.zero_shot.self_trained import SelfTrained
+from ...nn.zero_shot.structure_loss import MeanSquareRegularizer, WeightedLoss
 from ...options import strict
 from ...query_scoring import QueryScoringMixin
 from ..loss import OwnLossMixin
 from .descriptions import DescribedRelations, DescribedRelationsMixin
+from .presets import PUBLISHED_ZSGAN, with_presets
 
 __all__ = ["ZSGAN", "PairScoredModel"]
+
+logger = logging.getLogger(__name__)
 
 
 class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, ERModel):
@@ -50,7 +59,7 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
 
     seen: BoolTensor
 
-    @strict()
+    @strict(loss_weight=0, l2=0)
     def __init__(
         self,
         *,
@@ -62,6 +71,8 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
         relation_representations: Representation,
         pair_kwargs: OptionalKwargs,
         learner_kwargs: OptionalKwargs,
+        loss_weight: float = 1.0,
+        l2: float = 0.0,
         **kwargs,
     ) -> None:
         """Initialize the model.
@@ -72,9 +83,16 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
         :param interaction_kwargs: its keyword arguments
         :param entity_representations: the vectors of entities
         :param relation_representations: the vectors of seen relations
-        :param pair_kwargs: keyword arguments of :class:`~pykeen_mmkg.nn.zero_shot.pair_learner.PairLearner`
+        :param pair_kwargs: keyword arguments of :class:`~pykeen_mmkg.nn.zero_shot.pair_learner.PairLearner`. The
+            ``pools`` may be ``types``: tails of negatives are then entities of the types that tails of the relation
+            have, with labels such as NELL's ``concept:TYPE:name``. ``leaked_triples`` is a file of triples that are to
+            be predicted, whose links the extractor then sees: to measure what the authors' code gains by it, never to
+            report
         :param learner_kwargs: keyword arguments of its :class:`.GenerativeLearner`
+        :param loss_weight: the weight of the loss of triples, and of `l2` with it, beside that of the representations
+        :param l2: the weight of the mean of squares of heads, tails and relations, each a third
         :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
+        :raises MultimodalError: if there is a regularizer where `l2` would be another
         """
         interaction_kwargs = dict(p=1) if interaction is None and interaction_kwargs is None else interaction_kwargs
         super().__init__(
@@ -85,6 +103,14 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
             relation_representations=relation_representations,
             **kwargs,
         )
+        if loss_weight != 1:
+            self.loss = WeightedLoss(self.loss, loss_weight)
+        if l2:
+            # heads and tails are two thirds, and the mean over both is that of entities
+            for representation, share in ((entity_representations, 2 / 3), (relation_representations, 1 / 3)):
+                if representation.regularizer is not None:
+                    raise MultimodalError("With l2 the vectors cannot have another regularizer; leave one of them out.")
+                representation.regularizer = MeanSquareRegularizer(weight=loss_weight * l2 * share)
         self.described = described
         self.register_buffer("seen", seen_relations(triples_factory), persistent=False)
         self.pairs = PairLearner(
@@ -93,7 +119,7 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
             seen=self.seen,
             text_dim=described.vectors.shape[-1],
             learner_kwargs=learner_kwargs,
-            **(pair_kwargs or {}),
+            **_pair_options(triples_factory, pair_kwargs or {}),
         )
         self.pairs.sources = self._frozen
 
@@ -112,6 +138,8 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
 
     def get_grad_params(self) -> Iterable[nn.Parameter]:  # noqa: D102
         own = {id(p) for module in self.modules() if isinstance(module, SelfTrained) for p in module.parameters()}
+        # maps that relations share with the generator are trained by both
+        own -= {id(p) for representation in self.relation_representations for p in representation.parameters()}
         return (p for p in self.parameters() if p.requires_grad and id(p) not in own)
 
     def _is_seen(self, relations: LongTensor) -> BoolTensor:
@@ -165,9 +193,36 @@ class PairScoredModel(OwnLossMixin, DescribedRelationsMixin, QueryScoringMixin, 
         return result
 
 
+def _pair_options(triples_factory: CoreTriplesFactory, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of the pair learner with entities by their ids in place of names and files."""
+    options = dict(options)
+    leaked, pools = options.pop("leaked_triples", None), options.get("pools")
+    if leaked is None and not isinstance(pools, str):
+        return options
+    if not isinstance(triples_factory, TriplesFactory):
+        raise DataError("Entities are found by their labels, but the triples factory has none.")
+    ids = triples_factory.entity_to_id
+    if isinstance(pools, str):
+        if pools != "types":
+            raise MultimodalError(f"The option pools={pools!r} must be 'types', or entities by relation.")
+        options["pools"] = type_pools(triples_factory.mapped_triples, entity_types(ids))
+    if leaked is not None:
+        # the neighbours of unseen relations are told by their ends alone
+        rows = [(ids[h], 0, ids[t]) for h, _, t in read_triples(pathlib.Path(leaked)) if h in ids and t in ids]
+        logger.warning(
+            "The extractor sees the %d links of %s, which gives answers away: do not report.", len(rows), leaked
+        )
+        given = dict(options.get("extractor_kwargs") or {})
+        options["extractor_kwargs"] = {**given, "leaked": torch.tensor(rows, dtype=torch.long).view(-1, 3)}
+    return options
+
+
 @parse_docdata
 class ZSGAN(PairScoredModel):
     """ZSGAN [qin2020]_: plain embeddings, the extractor of pairs, and a generator with discriminator.
+
+    The default has our dimensions, TransE, and the hinge between centroids. ``preset="published"`` is the published
+    method (:data:`~pykeen_mmkg.models.zero_shot.presets.PUBLISHED_ZSGAN`); single options can be given besides.
 
     ---
     name: ZSGAN
@@ -185,12 +240,13 @@ class ZSGAN(PairScoredModel):
         pivot=dict(type=float, low=0.5, high=8.0),
     )
 
+    @with_presets(published=PUBLISHED_ZSGAN)
     @strict(embedding_dim=1, pivot=0)
     def __init__(
         self,
         *,
         triples_factory: CoreTriplesFactory,
-        embedding_dim: int = 200,
+        embedding_dim: int | None = None,
         interaction: HintOrType[Interaction] = None,
         interaction_kwargs: OptionalKwargs = None,
         encoder: EncoderHint = None,
@@ -204,7 +260,7 @@ class ZSGAN(PairScoredModel):
         """Initialize the model.
 
         :param triples_factory: the training triples; sources that its metadata names need not be given again
-        :param embedding_dim: the dimension of entities and relations
+        :param embedding_dim: the dimension of entities and relations, by default 200, with the preset 100
         :param interaction: the interaction of seen relations, by default TransE
         :param interaction_kwargs: its keyword arguments
         :param encoder: the encoder of descriptions without features, see :func:`~pykeen_mmkg.encoders.make_encoder`
@@ -215,8 +271,11 @@ class ZSGAN(PairScoredModel):
         :param pair_kwargs: keyword arguments of :class:`~pykeen_mmkg.nn.zero_shot.pair_learner.PairLearner`
         :param learner_kwargs: further keyword arguments of :class:`.GenerativeLearner`; five steps of the discriminator
             for one of the generator unless they say otherwise
-        :param kwargs: keyword arguments of :class:`~pykeen.models.ERModel`
+        :param preset: ``published`` for the published method, but for what is given; None for our defaults
+        :param kwargs: keyword arguments of :class:`.PairScoredModel`, such as ``l2``, and of
+            :class:`~pykeen.models.ERModel`
         """
+        embedding_dim = 200 if embedding_dim is None else embedding_dim
         given = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
         super().__init__(
             triples_factory=triples_factory,
