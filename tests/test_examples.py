@@ -18,6 +18,8 @@ from pykeen_mmkg.models.late_fusion import LateFusion
 from pykeen_mmkg.models.scorers import ScorerRecipe
 from pykeen_mmkg.models.vlkge import VLKGE
 from pykeen_mmkg.study import Study
+from pykeen_mmkg.study.cells import dataset_of
+from pykeen_mmkg.study.validation import check_cell
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples" / "zero_shot").glob("*.json"))
@@ -176,3 +178,26 @@ def test_late_fusion_examples(path: pathlib.Path) -> None:
         recipe = ScorerRecipe.parse(name, change, {})
         accepted = inspect.signature(model_resolver.lookup(recipe.options["model"]).__init__).parameters
         assert set(recipe.options["model_kwargs"]) <= set(accepted)
+
+
+STUDIES = sorted((ROOT / "examples" / "results").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_studies_of_the_results(path: pathlib.Path, toy: pathlib.Path, encoder: pathlib.Path, tmp_path: pathlib.Path):
+    """Each row passes the checks of a study that is started, on a toy; late fusion is the configuration beside it."""
+    text = path.read_text(encoding="utf-8")
+    assert f"pykeen-mmkg study examples/results/{path.name} --output results/{path.stem} --strata" in text
+    config = yaml.safe_load(text)
+    single = json.loads(path.with_name(f"latefusion_{path.stem}.json").read_text(encoding="utf-8"))["pipeline"]
+    rows, options = config["variants"], single["model_kwargs"]
+    assert rows["late fusion"]["model_kwargs"] == options
+    assert (config["base"]["dataset"], config["base"]["dataset_kwargs"]) == (single["dataset"], single["dataset_kwargs"])
+    for row, name in (("evidence",) * 2, ("content (two towers)", "content"), ("structure (the scorer)", "structure")):
+        assert rows[row]["model_kwargs"] == options | {"scorers": {name: options["scorers"][name]}}
+    assert config["seeds"] == [0, 1, 2]
+    config = yaml.safe_load(ENCODER.sub(encoder.as_posix(), text))
+    config["base"] |= {"dataset": "multimodal", "dataset_kwargs": {"path": str(toy)}}
+    study = Study(config)
+    for row, arguments in study.rows.items():
+        check_cell({**arguments, "stopper": None}, study.protocols, dataset_of(arguments), row)
