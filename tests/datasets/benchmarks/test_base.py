@@ -207,6 +207,26 @@ def test_cache(folder: pathlib.Path, cache: pathlib.Path, kwargs: dict[str, obje
     assert first.record == second.record
 
 
+def test_changed_after_it_was_cached(
+    folder: pathlib.Path,
+    cache: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    """It is read anew, and the warning names the folder that was found by name."""
+    found = tmp_path / "data" / "wn18rr"
+    found.parent.mkdir()
+    found.symlink_to(folder)
+    monkeypatch.setenv("PYKEEN_MMKG_DATA", str(found.parent))
+    first = get_dataset(dataset="wn18rrtext")
+    lines = (folder / "train.tsv").read_text().splitlines(keepends=True)
+    (folder / "train.tsv").write_text("".join(lines[:-1]))
+    second = get_dataset(dataset="wn18rrtext")
+    assert second.training.num_triples == first.training.num_triples - 1
+    assert f"the files of {found} have changed" in caplog.text
+
+
 def test_pipeline_by_name(made: Make, cache: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     """The name is enough, where there is a network."""
     folder = pathlib.Path(made(WN9Img).record.path)
