@@ -8,7 +8,7 @@ import torch
 from docdata import parse_docdata
 from pykeen.losses import InfoNCELoss, Loss
 from pykeen.triples import CoreTriplesFactory
-from pykeen.typing import LABEL_TAIL, FloatTensor, InductiveMode, LongTensor, Target
+from pykeen.typing import LABEL_HEAD, LABEL_TAIL, FloatTensor, InductiveMode, LongTensor, Target
 from torch import nn
 
 from ..._compat import AbstractModel
@@ -18,7 +18,7 @@ from ...modalities import TEXTUAL, EncoderHint, ModalitySources, labels_of
 from ...nn.evidence.words import WordOverlap
 from ...nn.preprocessing import center
 from ...nn.zero_shot.graph import EvidenceGraph, nearest_texts
-from ...nn.zero_shot.pair_evidence import EVIDENCE, PairEvidence, score_grid
+from ...nn.zero_shot.pair_evidence import EVIDENCE, PairEvidence, score_grid, score_heads
 from ...options import strict
 from ...query_scoring import QueryScoringMixin
 from ..loss import OwnLossMixin
@@ -240,11 +240,24 @@ class RelEvidence(OwnLossMixin, DescribedRelationsMixin, NewEntitiesMixin, Query
         inside, texts = self._inside(relation), self.described(relation)
         return score_grid(self._active(), head, inside, texts, tails, limit)[inverse]
 
+    def _score_heads(self, heads: LongTensor, relations: LongTensor, tails: LongTensor) -> FloatTensor:
+        """Score the same heads for all queries; those of a relation together, which have their weights in common."""
+        result = self.scorer.entities.new_empty(len(tails), len(heads))
+        for relation in relations.unique():
+            rows = (relations == relation).nonzero().view(-1)
+            unique, inverse = tails[rows].unique(return_inverse=True)
+            text, inside = self.described(relation[None])[0], int(self._inside(relation))
+            result[rows] = score_heads(self._active(), heads, inside, text, unique, self.chunk_size)[inverse]
+        return result
+
     def _score_queries(self, batch: LongTensor, target: Target, ids: LongTensor | None, **kwargs: Any) -> FloatTensor:
-        if target != LABEL_TAIL or (ids is not None and ids.ndim > 1):
+        learning = self.training or torch.is_grad_enabled()
+        if (ids is not None and ids.ndim > 1) or (target != LABEL_TAIL and (target != LABEL_HEAD or learning)):
             return super()._score_queries(batch, target, ids, **kwargs)
         if ids is None:
             ids = torch.arange(self.num_entities, device=self.device)
+        if target == LABEL_HEAD:
+            return self._score_heads(ids, batch[:, 0], batch[:, 1])
         return self._score_tails(batch[:, 0], batch[:, 1], ids)
 
     def score_hrt(self, hrt_batch: LongTensor, *, mode: InductiveMode | None = None) -> FloatTensor:  # noqa: D102

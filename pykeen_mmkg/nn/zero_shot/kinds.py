@@ -1,7 +1,7 @@
-"""The kinds of evidence for a triple, each in two forms: for listed pairs of query and tail, and for a grid of all.
+"""The kinds of evidence for a triple, each in three forms: for listed pairs of query and tail, and for grids of all.
 
-The forms of a kind have the same values but for rounding. A grid is faster, since what depends on the tails only, or on
-no weight, is computed once.
+The forms of a kind have the same values but for rounding. Grids are faster: in one of queries and tails, what depends
+on tails only, or on no weight, is computed once; for one of heads and tails of a relation, see :mod:`.head_grid`.
 """
 
 from abc import ABC, abstractmethod
@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from .graph import EvidenceGraph
+from .head_grid import HeadGrid, HeadWeights
 from .walks import Walks
 
 __all__ = [
@@ -136,6 +137,10 @@ class Evidence(nn.Module, ABC):
         :param prepared: what :meth:`prepare` returned
         """
 
+    @abstractmethod
+    def of_heads(self, grid: HeadGrid, weights: HeadWeights) -> FloatTensor:
+        """Return the features of all pairs of heads and tails; shape: ``(c, q, dim)``."""
+
     def prepare(self, tails: Tails) -> Any:
         """Compute what all grids with the same tails share."""
         return None
@@ -188,12 +193,17 @@ class ProfileEvidence(Evidence):
         similar = tails.texts @ (weights.share.transpose(1, 2).flatten(end_dim=1) @ self.near).T
         return torch.cat([x.view(c, q, -1) for x in (torch.log1p(amount), part, similar)], dim=-1)
 
+    def of_heads(self, grid: HeadGrid, weights: HeadWeights) -> FloatTensor:  # noqa: D102
+        assert weights.profile is not None
+        k = self.dim // 3
+        return torch.cat([torch.log1p(weights.profile[..., :k]), weights.profile[..., k:]], dim=-1)
+
 
 class _WalkEvidence(Evidence):
     """Evidence from walks, which are gathered once for either form; what is made of them is the same."""
 
     @abstractmethod
-    def walked(self, walks: Walks, weights: Weights) -> FloatTensor:
+    def walked(self, walks: Walks, weights: Weights | HeadWeights) -> FloatTensor:
         """Return the features of all pairs of the walks; shape: ``(num_pairs, dim)``."""
 
     def listed(self, pairs: Listed, weights: Weights) -> FloatTensor:
@@ -201,6 +211,9 @@ class _WalkEvidence(Evidence):
 
     def grid(self, grid: Grid, weights: Weights, prepared: Any) -> FloatTensor:
         return self.walked(grid.walks, weights).view(*grid.shape, -1)
+
+    def of_heads(self, grid: HeadGrid, weights: HeadWeights) -> FloatTensor:
+        return self.walked(grid.by_entry, weights).view(*grid.shape, -1)
 
 
 class LinkEvidence(_WalkEvidence):
@@ -216,7 +229,7 @@ class LinkEvidence(_WalkEvidence):
         super().__init__()
         self.dim = k + 1
 
-    def walked(self, walks: Walks, weights: Weights) -> FloatTensor:  # noqa: D102
+    def walked(self, walks: Walks, weights: Weights | HeadWeights) -> FloatTensor:  # noqa: D102
         pair, query, relation = walks.direct
         amount = weights.link.new_zeros(walks.num_pairs, self.dim - 1)
         amount = amount.index_add(0, pair, _entries(weights.link, query, relation))
@@ -247,7 +260,7 @@ class PathEvidence(_WalkEvidence):
         with torch.no_grad():
             self.damping.copy_(torch.linspace(-2.0, 1.0, len(self.damping)))
 
-    def walked(self, walks: Walks, weights: Weights) -> FloatTensor:  # noqa: D102
+    def walked(self, walks: Walks, weights: Weights | HeadWeights) -> FloatTensor:  # noqa: D102
         query, step, relation = walks.reach
         reach = weights.first.new_zeros(len(walks.log_degree), self.dim - 1)
         reach = reach.index_add(0, step, _entries(weights.first, query, relation))
@@ -301,6 +314,12 @@ class TextEvidence(Evidence):
         alone = tail @ self.relation(grid.texts).T
         return torch.cat([grid.similarities, torch.stack([8 * joint, 8 * alone], dim=-1)], dim=-1)
 
+    def of_heads(self, grid: HeadGrid, weights: HeadWeights) -> FloatTensor:  # noqa: D102
+        heads, tails = grid.heads, grid.tail_texts
+        joint = (self.joint_relation(heads.text) * self.joint_head(heads.texts)) @ self.joint_tail(tails).T
+        alone = (self.tail(tails) @ self.relation(heads.text)).expand(grid.shape)
+        return torch.cat([grid.similarities, torch.stack([8 * joint, 8 * alone], dim=-1)], dim=-1)
+
 
 class WordEvidence(Evidence):
     """Evidence from words: the shares of the words of one's name that the other's text mentions, both ways."""
@@ -319,5 +338,9 @@ class WordEvidence(Evidence):
         return self.words(pairs.heads[pairs.query], pairs.tails).to(pairs.texts)
 
     def grid(self, grid: Grid, weights: Weights, prepared: Any) -> FloatTensor:  # noqa: D102
+        assert grid.words is not None
+        return grid.words
+
+    def of_heads(self, grid: HeadGrid, weights: HeadWeights) -> FloatTensor:  # noqa: D102
         assert grid.words is not None
         return grid.words

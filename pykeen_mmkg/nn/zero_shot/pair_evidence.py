@@ -17,6 +17,7 @@ from torch.nn import functional
 from ...errors import MultimodalError
 from ...indexing import bounded_slices
 from .graph import EvidenceGraph
+from .head_grid import HeadGrid, Heads, HeadWeights
 from .kinds import (
     Evidence,
     Grid,
@@ -32,7 +33,13 @@ from .kinds import (
 from .running_norm import RunningNorm
 from .walks import Walks
 
-__all__ = ["EVIDENCE", "PairEvidence", "score_grid"]
+__all__ = ["EVIDENCE", "PairEvidence", "score_grid", "score_heads"]
+
+#: how many heads and directed relations are weighed at a time, so that their hidden layer stays in the cache
+HEADS, RELATIONS = 512, 8
+
+#: how many single weights of relations for heads are computed at a time
+ENTRIES = 1 << 15
 
 #: the kinds of evidence, see :class:`PairEvidence`
 EVIDENCE = ("profile", "links", "paths", "text", "words")
@@ -167,6 +174,24 @@ class PairEvidence(nn.Module):
         """Set the weights of links of similar texts, which do not belong to a submodule."""
         nn.init.constant_(self.similar, -1.0)
 
+    def _hidden(self, texts: FloatTensor, keys: FloatTensor) -> FloatTensor:
+        """Return the part of the hidden layer that knows no head.
+
+        :param texts: shape: ``(q, d)``; the text vectors of the relations that are asked for
+        :param keys: shape: ``(2 R, rank)``; what is learned of the texts of directed relations
+        :returns: shape: ``(q, 2 R, hidden)``
+        """
+        plain, near, far = (
+            (texts @ x.T - mean) / std
+            for x, (mean, std) in zip((self.relations.repeat(2, 1), self.near, self.far), self.band, strict=True)
+        )
+        static = self.static.expand(len(texts), -1, -1)
+        same_direction = plain * (1 - static[..., 0])
+        alike = ((texts @ self.relations.T) > 0.8).float().repeat(1, 2)
+        match = self.dropout(self.query(texts)[:, None] * keys)
+        scalars = torch.stack([plain, same_direction, near, far, alike], dim=-1)
+        return self.hidden(torch.cat([scalars, static, match], dim=-1))
+
     def relation_weights(self, heads: LongTensor, relations: LongTensor, texts: FloatTensor) -> Weights:
         """Return the weights of directed relations for queries.
 
@@ -179,17 +204,8 @@ class PairEvidence(nn.Module):
         num = graph.num_relations
         ids = torch.arange(2 * num, device=heads.device) % num
         allowed = graph.present & (ids != relations[:, None])
-        plain, near, far = (
-            (texts @ x.T - mean) / std
-            for x, (mean, std) in zip((self.relations.repeat(2, 1), self.near, self.far), self.band, strict=True)
-        )
-        static = self.static.expand(len(heads), -1, -1)
-        same_direction = plain * (1 - static[..., 0])
-        alike = ((texts @ self.relations.T) > 0.8).float().repeat(1, 2)
         keys = self.key(self.keys)
-        match = self.dropout(self.query(texts)[:, None] * keys)
-        scalars = torch.stack([plain, same_direction, near, far, alike], dim=-1)
-        x = self.hidden(torch.cat([scalars, static, match], dim=-1))
+        x = self._hidden(texts, keys)
         if self.head_query is not None and self.head_hidden is not None:
             own = torch.zeros(len(heads), 2 * num, device=heads.device)
             query, relation, count = graph.profiles(heads)
@@ -217,6 +233,80 @@ class PairEvidence(nn.Module):
         weight = torch.cat([weight, similar.expand(len(heads), -1, -1)], dim=1)
         profile, link, first, second = weight.split(self.k, dim=-1)
         return Weights(profile, link, first, second, share)
+
+    def head_weights(self, grid: HeadGrid) -> HeadWeights:
+        """Return what the weights of :meth:`relation_weights` come to for many heads; not for training.
+
+        :param grid: the heads and tails
+        :returns: the sums and weights that the grid needs
+        """
+        keys = self.key(self.keys)
+        base, k = self._hidden(grid.heads.text[None], keys)[0], self.k
+        own = None if self.head_query is None else self.head_query(grid.heads.texts)
+        tables = []
+        for relation, head in zip(*(part.split(ENTRIES) for part in grid.entries), strict=True):
+            real = int((relation < len(keys)).sum())  # those of similar texts come last
+            similar, relation, head = relation[real:] - len(keys), relation[:real], head[:real]
+            x = base[relation]
+            if own is not None and self.head_hidden is not None:
+                scalars = torch.stack(list(grid.heads.scalars(relation, head)), dim=-1)
+                x = x + self.head_hidden(torch.cat([scalars, own[head] * keys[relation]], dim=-1))
+            weight = functional.linear(functional.relu(x), self.weights.weight[k : 4 * k], self.weights.bias[k : 4 * k])
+            tables += [functional.softplus(weight - 1), functional.softplus(self.similar)[similar]]
+        link, first, second = (torch.cat(tables) if tables else base.new_zeros(0, 3 * k))[None].split(k, dim=-1)
+        profile = self._profile_sums(grid, base, keys, own) if "profile" in self.evidence else None
+        return HeadWeights(profile, link, first, second)
+
+    def _profile_sums(
+        self, grid: HeadGrid, base: FloatTensor, keys: FloatTensor, own: FloatTensor | None
+    ) -> FloatTensor:
+        """Return the sums of profiles, which go over all relations: a block of relations and of heads at a time.
+
+        :param grid: the heads and tails
+        :param base: shape: ``(2 R, hidden)``; the part of the hidden layer that knows no head
+        :param keys: shape: ``(2 R, rank)``
+        :param own: shape: ``(c, rank)``; what is learned of the texts of heads, None if they do not count
+        :returns: shape: ``(c, q, 3 K)``
+        """
+        (c, q), ids, k, used = grid.shape, grid.relations, self.k, len(grid.counts)
+        result = base.new_zeros(c, q, 3 * k)
+        if not len(ids):
+            return result
+        # the hidden layer is a product for each relation: of the numbers of a pair, the text of the head, and one
+        layer, num_scalars = base[ids, :, None], 0
+        if own is not None and self.head_hidden is not None:
+            weight, num_scalars = self.head_hidden.weight, self.head_hidden.in_features - keys.shape[1]
+            plain = weight[:, :num_scalars].expand(len(ids), -1, -1)
+            layer = torch.cat([plain, weight[:, num_scalars:] * keys[ids, None], layer], dim=-1)
+        # a sum of shares is one of exponentials over the sum of all
+        values = base.new_zeros(len(ids), 1 + 2 * q)
+        values[:, 0], values[:used, 1 : 1 + q] = 1.0, (grid.counts > 0).to(base)
+        values[:, 1 + q :] = self.near[ids] @ grid.tail_texts.T
+        # the bias of the shares is the same for all relations, and cancels out
+        profile, bias, share = self.weights.weight[:k], self.weights.bias[:k, None], self.weights.weight[4 * k :]
+        for start in range(0, c, HEADS):
+            part = slice(start, min(start + HEADS, c))
+            size = part.stop - part.start
+            inputs = base.new_ones(RELATIONS, layer.shape[-1], size)
+            if own is not None:
+                inputs[:, num_scalars:-1] = own[part].T
+                scalars = torch.stack(list(grid.heads.scalars(ids, part)), dim=1)
+            logits, amount = base.new_empty(len(ids), k, size), base.new_zeros(q, k * size)
+            for first in range(0, len(ids), RELATIONS):
+                block = slice(0, len(ids[first : first + RELATIONS]))
+                if own is not None:
+                    inputs[block, :num_scalars] = scalars[first : first + RELATIONS]
+                x = (layer[first : first + RELATIONS] @ inputs[block]).relu_()
+                torch.bmm(share.expand(len(x), -1, -1), x, out=logits[first : first + RELATIONS])
+                if first < used:
+                    x = x[: used - first]
+                    weight = functional.softplus(profile.expand(len(x), -1, -1) @ x + (bias - 1)).flatten(start_dim=1)
+                    amount += grid.counts[first : first + RELATIONS].T @ weight
+            logits -= logits.amax(dim=0)
+            total, sums = (values.T @ logits.exp_().flatten(start_dim=1)).split([1, 2 * q])
+            whole = torch.cat([amount, sums / total]).view(3, q, k, size)
+            result[part] = whole.permute(3, 1, 0, 2).flatten(start_dim=2)
+        return result
 
     def features(
         self, heads: LongTensor, relations: LongTensor, texts: FloatTensor, query: LongTensor, tails: LongTensor
@@ -267,6 +357,12 @@ class PairEvidence(nn.Module):
         parts = [kind.grid(grid, weights, own) for kind, own in zip(self.kinds, prepared, strict=True)]
         return self._score(torch.cat(parts, dim=-1).flatten(end_dim=1)).view(grid.shape)
 
+    def of_heads(self, grid: HeadGrid) -> FloatTensor:
+        """Score all pairs of heads and tails of a relation by what was learned; shape: ``(c, q)``."""
+        weights = self.head_weights(grid)
+        parts = [kind.of_heads(grid, weights) for kind in self.kinds]
+        return self._score(torch.cat(parts, dim=-1).flatten(end_dim=1)).view(grid.shape)
+
 
 def score_grid(
     members: Sequence[PairEvidence],
@@ -305,3 +401,36 @@ def score_grid(
         if one.prior and not one.training:
             result[:, rows] += one.prior * walks.prior(one.graph).view(grid.shape)
     return result[inverse].T
+
+
+def score_heads(
+    members: Sequence[PairEvidence], heads: LongTensor, relation: int, text: FloatTensor, tails: LongTensor, limit: int
+) -> FloatTensor:
+    """Score all pairs of heads and tails of a relation with the mean of some members; not for training.
+
+    The scores are those of :meth:`PairEvidence.forward`, but for rounding.
+
+    :param members: the members
+    :param heads: shape: ``(c,)``; the heads
+    :param relation: the id of the relation, -1 for one that is not in the graph
+    :param text: shape: ``(d,)``; the text vector of the relation
+    :param tails: shape: ``(q,)``; the tails
+    :param limit: about how many links and numbers are held at a time
+    :returns: shape: ``(q, c)``
+    """
+    one = members[0]
+    graph, words = one.graph, next((kind.words for kind in one.kinds if isinstance(kind, WordEvidence)), None)
+    unique, inverse = heads.unique(return_inverse=True)
+    result = text.new_empty(len(tails), len(unique))
+    # the tables of heads and relations take a few bytes for each
+    parts = unique.split(max(HEADS, 8 * limit // (2 * graph.num_relations)))
+    for start, part in zip(range(0, len(unique), len(parts[0]) if parts else 1), parts, strict=True):
+        some = Heads.of(graph, one.entities, one.near, part, relation, text)
+        for rows in bounded_slices(4 * len(part) + graph.two_hops[tails], limit):
+            overlap = None if words is None else words.grid(tails[rows], part).to(text).flip(-1)
+            grid = HeadGrid.of(some, one.entities, tails[rows], one.hops, overlap)
+            scores = torch.stack([member.of_heads(grid) for member in members]).mean(0)
+            if one.prior and not one.training:
+                scores += one.prior * grid.walks.prior(graph).view(grid.shape)
+            result[rows, start : start + len(part)] = scores.T
+    return result[:, inverse]

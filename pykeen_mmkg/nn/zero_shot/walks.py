@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from pykeen.typing import FloatTensor, LongTensor
 
-from ...indexing import find_sorted
+from ...indexing import find_sorted, gather_rows, row_offsets
 from .graph import EvidenceGraph
 
 __all__ = ["Walks"]
@@ -98,6 +98,45 @@ class Walks(NamedTuple):
         step, relation = step[hit], relation[hit]
         q2 = asking[step]
         return cls(num_tails * q, direct, reach, graph.log_degree[middle], (tail[hit] * q + q2, q2, step, relation))
+
+    @classmethod
+    def from_tails(
+        cls, graph: EvidenceGraph, hops: int, tails: LongTensor, relation: int, place: LongTensor, num_heads: int
+    ) -> "Walks":
+        """Gather the walks of all pairs of heads and tails for one relation, from the tails.
+
+        The pair of a head and a tail is ``head * q + tail``, and the query of a walk is its head. Of the links of the
+        heads, only those that lead on to a tail are among the steps.
+
+        :param graph: the training graph
+        :param hops: how many links are walked at most, 0 to 2
+        :param tails: shape: ``(q,)``; the tails
+        :param relation: the relation that is asked for, -1 for one that is not in the graph
+        :param place: shape: ``(num_entities,)``; the position of an entity among the heads, -1 for none
+        :param num_heads: the number of heads
+        :returns: the walks
+        """
+        q = len(tails)
+        tail, middle, back = graph.links(tails if hops else tails[:0], torch.full_like(tails, relation))
+        last, head = graph.reverse(back), place[middle]
+        hit = (head >= 0).nonzero().view(-1)
+        direct = head[hit] * q + tail[hit], head[hit], last[hit]
+        if hops < 2:
+            tail, middle, last = tail[:0], middle[:0], last[:0]
+        nodes, node = middle.unique(return_inverse=True)
+        around, other, first = graph.links(nodes, torch.full_like(nodes, relation))
+        hit = (place[other] >= 0).nonzero().view(-1)
+        around, head, first = around[hit], place[other[hit]], first[hit]
+        code, step = (around * num_heads + head).unique_consecutive(return_inverse=True)
+        reach = head, step, first
+        # from each pair of a tail and a neighbour to all steps that lead there, then over all links of the pair
+        pairs, link = (tail * len(nodes) + node).unique_consecutive(return_inverse=True)
+        pair, step = gather_rows(row_offsets(code // num_heads, len(nodes)), pairs % max(len(nodes), 1))
+        which, link = gather_rows(row_offsets(link, len(pairs)), pair)
+        step = step[which]
+        head = code[step] % num_heads
+        met = head * q + tail[link], head, step, last[link]
+        return cls(num_heads * q, direct, reach, graph.log_degree[nodes[code // num_heads]], met)
 
     def prior(self, graph: EvidenceGraph, linked: float = 3.0) -> FloatTensor:
         r"""Return the score of Adamic and Adar of each pair, which knows no relation; shape: ``(num_pairs,)``.

@@ -221,6 +221,20 @@ def test_added_relations() -> None:
         torch.testing.assert_close(copy.predict_t(batch), model.predict_t(batch))
 
 
+def test_all_heads() -> None:
+    """All heads of several relations, repeated queries and added relations among them, score as their triples."""
+    model = RelEvidence(triples_factory=_factory(TRAINING), sources={"features": _features()}, random_seed=0).eval()
+    added = model.add_relation("a relation", vector=torch.randn(D))
+    batch = torch.tensor([[5, 3], [0, 7], [added, 3], [5, 3], [0, 2]])
+    some = torch.tensor([4, 1, 4])
+    with torch.no_grad():
+        scores = model.score_h(batch)
+        triples = torch.cat([torch.arange(N).repeat(5)[:, None], batch.repeat_interleave(N, dim=0)], dim=-1)
+        torch.testing.assert_close(scores, model.score_hrt(triples).view(5, N), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(model.score_h(batch, heads=some), scores[:, some], atol=1e-4, rtol=1e-4)
+        assert model.score_h(batch[:0]).shape == (0, N)
+
+
 def test_scores_of_all_tails_are_never_stale() -> None:
     """After each change of the model, the scores of all tails are those of the single triples."""
     training = _factory(TRAINING)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from pykeen_mmkg.errors import MultimodalError
 from pykeen_mmkg.nn.evidence.words import WordOverlap
 from pykeen_mmkg.nn.zero_shot.graph import EvidenceGraph
-from pykeen_mmkg.nn.zero_shot.pair_evidence import EVIDENCE, PairEvidence, score_grid
+from pykeen_mmkg.nn.zero_shot.pair_evidence import EVIDENCE, PairEvidence, score_grid, score_heads
 
 N, R, D = 7, 3, 5
 
@@ -106,6 +106,38 @@ def test_a_grid_has_the_scores_of_its_pairs(
         flat = torch.tensor(tails * len(asked))
         pairs = torch.stack([member(heads, relations, texts, query, flat) for member in members]).mean(0)
     assert torch.allclose(grid, pairs.view(len(asked), -1), atol=1e-4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(triple, min_size=1, max_size=25),
+    st.lists(st.tuples(st.integers(0, N - 1), st.integers(0, N - 1)), max_size=6, unique=True),
+    st.integers(-1, R - 1),
+    st.lists(st.integers(0, N - 1), min_size=1, max_size=4),
+    st.lists(st.integers(0, N - 1), min_size=1, max_size=9),
+    st.lists(st.sampled_from(EVIDENCE), min_size=1, unique=True),
+    st.booleans(),
+    st.sampled_from([1, 10_000]),
+)
+def test_heads_have_the_scores_of_their_triples(
+    rows: list, alike: list, relation: int, tails: list, heads: list, evidence: list, use_head: bool, limit: int
+) -> None:
+    """Scores of all heads of some tails are the mean of the members' scores of each triple."""
+    similar = torch.tensor(alike, dtype=torch.long).view(-1, 2)
+    graph = EvidenceGraph(torch.tensor(rows), N, R, similar[similar[:, 0] != similar[:, 1]])
+    words = WordOverlap([f"a{i % 3} b{i % 2}" for i in range(N)], [f"of a{i % 2} and b{i % 3}" for i in range(N)])
+    kwargs = {"num_weights": 2, "rank": 3, "hidden_dim": 4, "prior": 0.5, "use_head": use_head, "words": words}
+    torch.manual_seed(0)
+    members = [PairEvidence(graph, _texts(N, 1), _texts(R, 2), evidence=evidence, **kwargs).eval() for _ in range(2)]  # type: ignore[arg-type]
+    (text,) = _texts(1, 3)
+    pairs = torch.cartesian_prod(torch.tensor(tails), torch.tensor(heads))
+    args = pairs[:, 1], torch.full((len(pairs),), relation), text.expand(len(pairs), -1), torch.arange(len(pairs))
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        for name in ("HEADS", "RELATIONS", "ENTRIES"):  # several blocks of each, the last one smaller
+            patch.setattr(f"pykeen_mmkg.nn.zero_shot.pair_evidence.{name}", 4)
+        found = score_heads(members, torch.tensor(heads), relation, text, torch.tensor(tails), limit)
+        expected = torch.stack([member(*args, pairs[:, 0]) for member in members]).mean(0)
+    torch.testing.assert_close(found, expected.view(found.shape), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -54,3 +54,37 @@ def test_walks_by_hand(rows: list, asked: list, hops: int) -> None:
         found = [(*place(p), i, *steps[s], r) for p, i, s, r in torch.stack(walks.met, dim=-1).tolist()]
         assert sorted(found) == sorted((i, t, i, i, x, r) for i, t, x, r in met)
         assert walks.log_degree.tolist() == pytest.approx([math.log1p(degree[x]) for _, x in steps], abs=1e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    triples,
+    st.lists(st.integers(0, N - 1), min_size=1, max_size=3),
+    st.lists(st.integers(0, N - 1), min_size=1, unique=True),
+    st.integers(-1, R - 1),
+    st.integers(0, 2),
+)
+def test_walks_from_tails(rows: list, tails: list, heads: list, relation: int, hops: int) -> None:
+    """From the tails, the walks of all pairs are those of the listed pairs, by neighbours in place of steps."""
+    graph = EvidenceGraph(torch.tensor(rows), N, R)
+    place = torch.full((N,), -1)
+    place[torch.tensor(heads)] = torch.arange(len(heads))
+    found = Walks.from_tails(graph, hops, torch.tensor(tails), relation, place, len(heads))
+    pairs = torch.cartesian_prod(torch.arange(len(heads)), torch.tensor(tails))
+    listed = Walks.listed(
+        graph, hops, torch.tensor(heads), torch.full((len(heads),), relation), pairs[:, 0], pairs[:, 1]
+    )
+    assert found.num_pairs == listed.num_pairs == len(pairs)
+
+    def plain(walks: Walks) -> tuple[list, list]:
+        degree = walks.log_degree.tolist()
+        firsts: dict[int, list[int]] = {}
+        for _, step, kind in zip(*(part.tolist() for part in walks.reach), strict=True):
+            firsts.setdefault(step, []).append(kind)
+        met = [(p, i, degree[s], sorted(firsts[s]), r) for p, i, s, r in torch.stack(walks.met, dim=-1).tolist()]
+        return sorted(map(tuple, torch.stack(walks.direct, dim=-1).tolist())), sorted(met)
+
+    assert plain(found) == plain(listed)
+    torch.testing.assert_close(found.prior(graph), listed.prior(graph))
+    queries = dict(zip(found.met[2].tolist(), found.met[1].tolist(), strict=True))
+    assert all(queries.get(step, head) == head for head, step, _ in torch.stack(found.reach, dim=-1).tolist())
