@@ -299,6 +299,35 @@ def evidence() -> Iterator[Figure]:
     yield Figure("evidence: peak of memory", memory("VmHWM"), "GB", at_most=4.0)
 
 
+@row("neighbours", minutes=1)
+def neighbours() -> Iterator[Figure]:
+    """Find the nearest texts of 50 k entities by an index, beside comparing all with all."""
+    import torch
+    from torch.nn import functional
+
+    from pykeen_mmkg.vector_index import has_index, neighbours_by_index
+
+    if not has_index():
+        return
+    size, dim, k, sample = 50_000, 128, 20, 500
+    generator = torch.Generator().manual_seed(0)
+    # texts come in groups, and the groups alike
+    groups = torch.randn(200, dim, generator=generator)
+    x = groups[torch.randint(200, (size,), generator=generator)] + torch.randn(size, dim, generator=generator)
+    x = functional.normalize(x, dim=-1)
+    start = time.process_time()
+    found = torch.from_numpy(neighbours_by_index(x.numpy(), k)[0])
+    yield Figure("nearest 20 of 50 k texts: by an index", time.process_time() - start, "s")
+    start = time.process_time()
+    cosines = x[:sample] @ x.T
+    cosines[torch.arange(sample), torch.arange(sample)] = -1
+    best = cosines.topk(k).indices
+    exact = (time.process_time() - start) * size / sample
+    yield Figure("... all with all, from a part of them", exact, "s")
+    recall = (found[:sample, :, None] == best[:, None]).any(dim=1).float().mean()
+    yield Figure("... share of the true neighbours found", float(recall), "", at_least=0.9)
+
+
 @row("lcwa", minutes=1)
 def lcwa() -> Iterator[Figure]:
     """Train against all of 100 k entities, as a multiple of the three matrix products that this takes."""
