@@ -4,6 +4,7 @@ A constructor that is decorated with :func:`strict` gets what its annotations sa
 option: ``"no"`` is no bool (it would count as true), ``"12"`` no number, ``True`` none either, and -1 no size.
 """
 
+import difflib
 import functools
 import inspect
 import math
@@ -16,11 +17,12 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from .errors import MultimodalError
 
-__all__ = ["NO_VALIDATION", "check_keys", "check_option", "check_training", "strict"]
+__all__ = ["NO_VALIDATION", "accepted", "check_keys", "check_known", "check_option", "check_training", "strict"]
 
 #: the least value that a number may have, or the least and the largest one
 Bounds = float | tuple[float, float]
 
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -110,6 +112,40 @@ def check_keys(name: str, given: Iterable[Any], known: Collection[str]) -> None:
     """
     if unknown := [key for key in given if key not in known]:
         raise MultimodalError(f"The option {name} names {unknown[0]!r}, which is none of {sorted(known)}.")
+
+
+def accepted(function: Callable[..., Any] | type) -> frozenset[str] | None:
+    """Return the keywords that a function, or the constructor of a class with those of its bases, takes.
+
+    :param function: the function or class
+    :returns: the names; None if it takes any
+    """
+    found: set[str] = set()
+    levels = (
+        [vars(base).get("__init__") for base in inspect.getmro(function)] if isinstance(function, type) else [function]
+    )
+    for level in filter(None, levels):
+        parameters = inspect.signature(level).parameters.values()
+        found |= {parameter.name for parameter in parameters if parameter.kind in _NAMED}
+        # further keywords go on to the next base
+        if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+            return frozenset(found - {"self"})
+    return None
+
+
+def check_known(what: str, given: Collection[Any], known: Collection[str] | None) -> None:
+    """Refuse what is not known, with what comes near it.
+
+    :param what: what it would be, for the message
+    :param given: the names
+    :param known: those that there are; None: any
+    :raises MultimodalError: if one is unknown
+    """
+    for name in given:
+        if known is not None and name not in known:
+            near = difflib.get_close_matches(str(name), sorted(known), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {sorted(known)}."
+            raise MultimodalError(f"{name!r} is no {what}; {hint}")
 
 
 def check_training(where: str, options: Any) -> None:

@@ -4,18 +4,14 @@ The pipeline itself finds out about a wrong name of an evaluator, or a keyword t
 after hours of training where that is at the end.
 """
 
-import difflib
-import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .errors import MultimodalError
 from .nn.fusion import fusion_resolver
-from .options import check_option, check_training
+from .options import accepted, check_known, check_option, check_training
 
-__all__ = ["accepted", "check_arguments", "check_known", "named_class"]
-
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+__all__ = ["check_arguments", "named_class"]
 
 #: what arguments must be where they are given
 _TYPES: Mapping[str, Any] = {
@@ -23,40 +19,6 @@ _TYPES: Mapping[str, Any] = {
     **dict.fromkeys(["clear_optimizer", "use_testing_data", "evaluation_fallback"], bool | None),
     **dict.fromkeys(["filter_validation_when_testing", "use_tqdm"], bool | None),
 }
-
-
-def accepted(function: Callable[..., Any] | type) -> frozenset[str] | None:
-    """Return the keywords that a function, or the constructor of a class with those of its bases, takes.
-
-    :param function: the function or class
-    :returns: the names; None if it takes any
-    """
-    found: set[str] = set()
-    levels = (
-        [vars(base).get("__init__") for base in inspect.getmro(function)] if isinstance(function, type) else [function]
-    )
-    for level in filter(None, levels):
-        parameters = inspect.signature(level).parameters.values()
-        found |= {parameter.name for parameter in parameters if parameter.kind in _NAMED}
-        # further keywords go on to the next base
-        if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
-            return frozenset(found - {"self"})
-    return None
-
-
-def check_known(what: str, given: Collection[Any], known: Collection[str] | None) -> None:
-    """Refuse what is not known, with what comes near it.
-
-    :param what: what it would be, for the message
-    :param given: the names
-    :param known: those that there are; None: any
-    :raises MultimodalError: if one is unknown
-    """
-    for name in given:
-        if known is not None and name not in known:
-            near = difflib.get_close_matches(str(name), sorted(known), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {sorted(known)}."
-            raise MultimodalError(f"{name!r} is no {what}; {hint}")
 
 
 def named_class(what: str, name: Any) -> Any:

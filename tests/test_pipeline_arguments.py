@@ -6,50 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
-from class_resolver import ClassResolver
-from pykeen.evaluation import evaluator_resolver
-from pykeen.losses import loss_resolver
-from pykeen.models import DistMult, model_resolver
-from pykeen.optimizers import optimizer_resolver
+from pykeen.models import model_resolver
 from pykeen.pipeline import pipeline
-from pykeen.sampling import negative_sampler_resolver
 
 from pykeen_mmkg.errors import MultimodalError
-from pykeen_mmkg.pipeline_arguments import accepted, check_arguments, named_class
+from pykeen_mmkg.pipeline_arguments import check_arguments, named_class
 
 ROOT = pathlib.Path(__file__).parents[1]
-
-
-def test_keywords_of_a_function() -> None:
-    assert accepted(lambda a, *, b=1: None) == {"a", "b"}
-    assert accepted(lambda a, **kwargs: None) is None
-
-
-def test_keywords_go_up_the_bases() -> None:
-    class Base:
-        def __init__(self, x: int) -> None:
-            """Nothing."""
-
-    class Open(Base):
-        def __init__(self, y: int, **kwargs: int) -> None:
-            """Nothing."""
-
-    class Closed(Open):
-        def __init__(self, z: int) -> None:
-            """Nothing."""
-
-    assert accepted(Open) == {"x", "y"}
-    assert accepted(Closed) == {"z"}
-    assert {"embedding_dim", "entity_initializer", "predict_with_sigmoid"} <= (accepted(DistMult) or set())
-
-
-@pytest.mark.parametrize(
-    "resolver", [model_resolver, loss_resolver, optimizer_resolver, evaluator_resolver, negative_sampler_resolver]
-)
-def test_each_class_has_a_known_set_of_keywords(resolver: ClassResolver[Any]) -> None:
-    for name, cls in resolver.lookup_dict.items():
-        own = {key for key, p in inspect.signature(cls).parameters.items() if p.kind is p.KEYWORD_ONLY}
-        assert own <= (accepted(cls) or set()), name
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.[jy]*")), ids=lambda path: path.name)

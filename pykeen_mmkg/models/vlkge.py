@@ -24,7 +24,7 @@ from ..modalities import STRUCTURAL, TEXTUAL, VISUAL, EncoderHint, ModalitySourc
 from ..nn.fusion import fused_dim
 from ..nn.interaction import VLDistMultInteraction, VLRotatEInteraction, fast_interaction
 from ..nn.representation import ComplexMultimodalRepresentation, MultimodalRepresentation
-from ..options import strict
+from ..options import accepted, check_known, strict
 from .embeddings import plain_embedding, relation_embedding
 from .loss import OwnLossMixin
 from .new_entities import NewEntitiesMixin
@@ -140,6 +140,8 @@ class VLKGE(UndertrainedHintMixin, OwnLossMixin, IndexedScoringMixin, NewEntitie
             if name in kwargs:
                 own = name.removeprefix("entity_").replace("representations", "representation")
                 raise MultimodalError(f"{name} would have no effect; use {own}.")
+        # before anything is encoded, which can take hours
+        check_known("argument of the model vlkge", kwargs, accepted(ERModel))
         if regularizer is None and regularizer_kwargs:
             raise MultimodalError(f"{regularizer_kwargs=} without a regularizer; name one, such as 'lp'.")
         given = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)

@@ -7,7 +7,8 @@ from typing import Any
 from ..errors import MultimodalError
 from ..evaluation.evaluating import make_evaluator
 from ..evaluation.protocols import ProtocolEvaluator
-from ..pipeline_arguments import accepted, check_known, named_class
+from ..options import accepted, check_known
+from ..pipeline_arguments import named_class
 
 __all__ = ["StudyError", "check_cell", "check_plain", "check_protocol", "check_shape", "said_of"]
 

@@ -549,6 +549,13 @@ def test_nothing_is_ignored(kwargs: dict, message: str, dataset, model_kwargs) -
         VLKGE(triples_factory=dataset.training, **{**model_kwargs, **kwargs})
 
 
+def test_unknown_keyword_before_anything_is_encoded(folder) -> None:
+    """The encoder is not there: it would be looked for next."""
+    training = MultimodalDataset(path=folder).training
+    with pytest.raises(MultimodalError, match="'loss_weight' is no argument of the model vlkge"):
+        VLKGE(triples_factory=training, encoder="/nowhere", loss_weight=1.0)
+
+
 def test_command_line(pykeen_command, tmp_path) -> None:
     """``pykeen train vlkge`` knows the encoder and the fusion; the dataset brings the other sources."""
     text = pykeen_command("train", "vlkge", "--help")
