@@ -187,6 +187,17 @@ def import_(
     help="What becomes of the feature files that the model reads.",
 )
 @click.option("--license", help="The licence under which the run is shared, for its model card.")
+@click.option(
+    "--engine",
+    type=click.Choice(["pykeen", "lightning"]),
+    default="pykeen",
+    show_default=True,
+    help="What does the steps; lightning: on several devices.",
+)
+@click.option("--devices", type=click.IntRange(1), help="Of lightning: how many devices of this machine.")
+@click.option("--precision", help="Of lightning: such as bf16-mixed or 16-mixed.")
+@click.option("--engine-kwargs", callback=json_object, help="Of lightning: further arguments, as a JSON object.")
+@click.option("--checkpoint-every", type=click.IntRange(1), help="Save a run each so many epochs, in checkpoints/.")
 def train(
     dataset: str | None,
     dataset_kwargs: dict[str, Any],
@@ -199,11 +210,17 @@ def train(
     output: pathlib.Path,
     features: Any,
     license: str | None,
+    engine: str,
+    devices: int | None,
+    precision: str | None,
+    engine_kwargs: dict[str, Any],
+    checkpoint_every: int | None,
 ) -> None:
     """Train a model in PyKEEN's pipeline, evaluate it, and save it as a run that can be moved and shared.
 
     CONFIG holds arguments of pykeen.pipeline.pipeline, such as {"model_kwargs": {"embedding_dim": 64}}.
     """
+    from .processes import Division
     from .runs import save_run
     from .runs.training_run import baseline_metrics, read_arguments, train_run
 
@@ -223,7 +240,21 @@ def train(
     if encoder is not None:
         arguments["model_kwargs"] = {**(arguments.get("model_kwargs") or {}), "encoder": encoder}
     arguments.setdefault("random_seed", 0)
-    result = train_run(**named, arguments=arguments, dataset_kwargs=dataset_kwargs, protocol=protocol)
+    engine_kwargs |= {
+        key: value for key, value in (("devices", devices), ("precision", precision)) if value is not None
+    }
+    result = train_run(
+        **named,
+        arguments=arguments,
+        dataset_kwargs=dataset_kwargs,
+        protocol=protocol,
+        engine=engine,
+        engine_kwargs=engine_kwargs,
+        checkpoints=None if checkpoint_every is None else output / "checkpoints",
+        checkpoint_every=checkpoint_every or 1,
+    )
+    if Division.current().rank:
+        return  # the first process has the same, and saves it
     # an evaluator of the file's own may be none of our protocols, and then there is nothing to compare by
     own = arguments.get("evaluator") is not None
     baselines = {} if own else baseline_metrics(named["dataset"], dataset_kwargs, protocol)

@@ -17,6 +17,7 @@ from pykeen_mmkg.cli import main
 from pykeen_mmkg.datasets import SPLIT_KINDS, MultimodalDataset, SplitRule
 from pykeen_mmkg.evaluation import breakdown
 from pykeen_mmkg.features import FeatureStore
+from pykeen_mmkg.runs import load_run
 
 
 @pytest.fixture(scope="module")
@@ -297,3 +298,19 @@ def test_as_a_module() -> None:
     command = [sys.executable, "-m", "pykeen_mmkg", "--version"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert text == f"python -m pykeen_mmkg, version {VERSION}\n"
+
+
+def test_train_by_lightning(tmp_path: pathlib.Path) -> None:
+    """The options get to Lightning, and the run says so."""
+    pytest.importorskip("pytorch_lightning")
+    config = tmp_path / "c.json"
+    training = {"batch_size": 1000, "use_tqdm": False}
+    config.write_text(json.dumps({"model_kwargs": {"embedding_dim": 3}, "training_kwargs": training}))
+    options = ["--dataset", "nations", "--model", "distmult", "--config", str(config), "--epochs", "1"]
+    options += ["--engine", "lightning", "--devices", "1", "--precision", "bf16-mixed", "--checkpoint-every", "1"]
+    options += ["--engine-kwargs", '{"accelerator": "cpu"}', "--output", str(tmp_path / "run")]
+    result = CliRunner().invoke(main, ["train", *options])
+    assert result.exit_code == 0, result.output
+    found = load_run(tmp_path / "run").document["configuration"]["training_loop_kwargs"]
+    assert found["precision"] == "bf16-mixed" and found["devices"] == 1 and found["accelerator"] == "cpu"
+    assert load_run(tmp_path / "run" / "checkpoints" / "epoch-1").document["epoch"] == 1

@@ -21,6 +21,7 @@ ROOMS: dict[str, str] = {
     "_compat": "errors",
     "options": "errors",
     "io": "errors",
+    "processes": "errors",
     "image_formats": "",
     "indexing": "errors",
     "features": "errors io",
@@ -34,10 +35,10 @@ ROOMS: dict[str, str] = {
     "baselines": "errors options indexing datasets modalities query_scoring",
     "models": "errors options _compat indexing features encoders datasets nn modalities sampling query_scoring "
     "baselines",
-    "training": "errors options _compat indexing datasets nn sampling models",
-    "evaluation": "errors options _compat io indexing features datasets modalities baselines",
+    "training": "errors options _compat processes indexing datasets nn sampling models",
+    "evaluation": "errors options _compat io processes indexing features datasets modalities baselines",
     "pipeline_arguments": "errors options nn",
-    "runs": "errors _version _compat io features datasets modalities training evaluation pipeline_arguments",
+    "runs": "errors _version _compat io processes features datasets modalities training evaluation pipeline_arguments",
     "html_parts": "errors encoders",
     "answer_table": "datasets html_parts",
     "shares": "nn",
@@ -61,7 +62,7 @@ ROOMS: dict[str, str] = {
     "cli_serving": "calibration cli_options io run_report runs serving",
     "cli_evaluation": "cli_options evaluation io runs",
     "cli": "cli_options cli_data cli_evaluation cli_runs cli_serving errors _version io datasets modalities evaluation "
-    "runs predict similar vectors audit study demo",
+    "runs predict similar vectors audit study demo processes",
     "__main__": "cli",
 }
 

@@ -18,6 +18,7 @@ from ..datasets.files import map_triples, read_triples
 from ..errors import EvaluationError
 from ..indexing import TargetIndex, query_columns
 from ..options import strict
+from ..processes import Division
 from .candidates import CandidateSets
 from .label_maps import LabelMaps, find_labels
 from .listed_ranks import ListsAnswers, rank_listed
@@ -48,6 +49,11 @@ def read_known(paths: Sequence[str | Path], labels: LabelMaps) -> MappedTriples:
     known, left_out = map_triples(triples, labels.entity_to_id, labels.relation_to_id)
     logger.info("%d further known triples; %d rows with unknown labels skipped", len(known), left_out)
     return known
+
+
+def _joined(ranks: SideRanks, division: Division, total: int) -> SideRanks:
+    """Return the ranks of all triples, of which each process has found some."""
+    return SideRanks(*(division.join(part, total) for part in ranks))
 
 
 class ProtocolEvaluator(RankBasedEvaluator):
@@ -112,6 +118,8 @@ class ProtocolEvaluator(RankBasedEvaluator):
         self._filtered = filtered
         self._beside: dict[str, dict[Target, SideRanks]] = {}
         self._triples: dict[Target, list[numpy.ndarray]] = {}
+        #: whether the processes of a distributed training share the triples out, so that all call :meth:`evaluate`
+        self.shared = False
 
     @property
     def name(self) -> str:
@@ -233,6 +241,8 @@ class ProtocolEvaluator(RankBasedEvaluator):
         triples, true = mapped_triples.to(device), self._true.to(device)
         known = self.filter_triples(true)
         self.num_entities = model.num_entities
+        division = Division.current() if self.shared else Division()
+        own = division.every(triples)
         with tqdm(
             **ChainMap(
                 dict(tqdm_kwargs), {"desc": f"Ranking by {self.name} on {device}", "unit": "triple", "unit_scale": True}
@@ -243,25 +253,25 @@ class ProtocolEvaluator(RankBasedEvaluator):
                 self._triples[target] = [triples.cpu().numpy()]
                 if candidates is None and restrict_entities_to is None and isinstance(model, ListsAnswers):
                     index = TargetIndex.from_triples(known.cpu(), target) if self.filtered else None
-                    self._keep(target, rank_listed(model, triples.cpu(), target, index))
+                    self._keep(target, _joined(rank_listed(model, own.cpu(), target, index), division, len(triples)))
                     continue
                 main, beside = (rank_side_on_gpu if device.type == "cuda" else rank_side)(
                     evaluator=self,
                     model=model,
-                    triples=triples,
+                    triples=own,
                     target=target,
                     known=TargetIndex.from_triples(known, target) if self.filtered else None,
                     candidates=None if candidates is None else candidates.to(device),
                     full_ranking=self.full_ranking and candidates is not None,
                     restrict_to=restrict_entities_to,
-                    batch_size=batch_size or default_batch_size(model, device, len(triples)),
+                    batch_size=batch_size or default_batch_size(model, device, len(own)),
                     slice_size=slice_size or model.num_entities,
                     mode=self.mode,
                     progress=progress,
                 )
-                self._keep(target, main)
+                self._keep(target, _joined(main, division, len(triples)))
                 if beside is not None:
-                    self._beside.setdefault(FULL_RANKING, {})[target] = beside
+                    self._beside.setdefault(FULL_RANKING, {})[target] = _joined(beside, division, len(triples))
         return self.finalize()
 
     def _keep(self, target: Target, ranks: SideRanks) -> None:

@@ -10,8 +10,9 @@ from pykeen.pipeline import PipelineResult, pipeline
 from ..datasets.loading import load_dataset
 from ..errors import MultimodalError, RunError
 from ..evaluation.evaluating import evaluate, make_evaluator
-from ..pipeline_arguments import check_arguments, named_class
+from ..pipeline_arguments import accepted, check_arguments, check_known, named_class
 from .card import METRICS
+from .run_checkpoints import RunCheckpoints
 from .safety import read_json
 
 __all__ = ["BASELINES", "baseline_metrics", "read_arguments", "train_run"]
@@ -54,6 +55,10 @@ def train_run(
     *,
     dataset_kwargs: Mapping[str, Any] | None = None,
     protocol: str = "standard",
+    engine: str = "pykeen",
+    engine_kwargs: Mapping[str, Any] | None = None,
+    checkpoints: str | pathlib.Path | None = None,
+    checkpoint_every: int = 1,
 ) -> PipelineResult:
     """Train a model in PyKEEN's pipeline, and evaluate it by a protocol that the result names.
 
@@ -62,25 +67,59 @@ def train_run(
     :param arguments: further arguments of :func:`pykeen.pipeline.pipeline`, such as ``epochs`` and ``model_kwargs``
     :param dataset_kwargs: keyword arguments of the dataset
     :param protocol: the protocol, unless the arguments name an ``evaluator``
+    :param engine: what does the steps: ``pykeen`` the training loop of the arguments by itself, ``lightning`` the same
+        on any number of devices, see :class:`~pykeen_mmkg.training.lightning_loop.LightningTrainingLoop`. Then each
+        process has the result, and the first one is to save it
+    :param engine_kwargs: of ``lightning``: its keyword arguments, such as ``devices`` and ``precision``
+    :param checkpoints: a folder in which runs are saved meanwhile, see :class:`.RunCheckpoints`; by default none are
+    :param checkpoint_every: the number of epochs between two of these
     :returns: the result, for :func:`~pykeen_mmkg.runs.save_run`; its metrics are those of the test split
     :raises MultimodalError: if a name is unknown, or an argument is unknown or of the wrong type
     """
     arguments = {**(arguments or {}), "model": model}
     if doubled := [name for name in _DATA if name in arguments]:
         raise RunError(f"The dataset is named already, so {doubled[0]!r} must not stand among the other arguments.")
+    if engine == "lightning":
+        arguments = _on_lightning(arguments, engine_kwargs or {})
+    elif engine != "pykeen" or engine_kwargs:
+        raise RunError(f"The engine {engine!r} takes no {dict(engine_kwargs or {})}; engines: 'pykeen', 'lightning'.")
     check_arguments(arguments)
     named_class("evaluator", protocol)
     data = load_dataset(str(dataset), dataset_kwargs)
     if arguments.get("evaluator") is None:
         arguments["evaluator"] = make_evaluator(protocol, arguments.pop("evaluator_kwargs", None), data)
+    if hasattr(arguments["evaluator"], "shared"):
+        arguments["evaluator"].shared = engine == "lightning"
+    if checkpoints is not None:
+        document = {
+            "model": model_resolver.normalize(model),
+            "model_kwargs": dict(arguments.get("model_kwargs") or {}),
+            "configuration": {"dataset": str(dataset), "dataset_kwargs": dict(dataset_kwargs or {})},
+            "random_seed": arguments.get("random_seed"),
+        }
+        saving = RunCheckpoints(checkpoints, data.training, document, every=checkpoint_every)
+        arguments["training_kwargs"] = {**(arguments.get("training_kwargs") or {}), "callbacks": saving}
     result = pipeline(dataset=data, **arguments)
-    # the pipeline has seen an object; whoever reads the run wants the name
+    # the pipeline has seen objects; whoever reads the run wants the names
     result.configuration = {
-        **result.configuration,
+        **{key: value for key, value in result.configuration.items() if key != "callbacks"},
         "dataset": str(dataset),
         "dataset_kwargs": dict(dataset_kwargs or {}),
     }
     return result
+
+
+def _on_lightning(arguments: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same arguments with the training loop, and what the pipeline would give it, inside of Lightning's."""
+    arguments = dict(arguments)
+    name = arguments.pop("training_loop", None) or "slcwa"
+    own = dict(arguments.pop("training_loop_kwargs", None) or {})
+    check_known(f"argument of the training loop {name}", own, accepted(named_class("training_loop", name)))
+    for key in ("negative_sampler", "negative_sampler_kwargs"):
+        if (value := arguments.pop(key, None)) is not None:
+            own[key] = value
+    inner = {"training_loop": name, "training_loop_kwargs": own, "seed": arguments.get("random_seed") or 0}
+    return {**arguments, "training_loop": "lightning", "training_loop_kwargs": {**inner, **options}}
 
 
 def baseline_metrics(

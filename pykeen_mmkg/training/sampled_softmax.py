@@ -70,11 +70,12 @@ class PooledInstances(BatchedSLCWAInstances):
             self.own = irreflexive_relations(self.mapped_triples, int(self.mapped_triples[:, 1].max()) + 1)
         self.index = {side: TargetIndex.from_triples(self.mapped_triples, side) for side in sides}
 
-    def _pool(self, side: Target, triples: LongTensor) -> Pool:
+    def _pool(self, side: Target, batch: LongTensor, rows: slice) -> Pool:
         given, predicted = query_columns(side)
-        answers = triples[:, predicted].contiguous()
         drawn = self.candidates[torch.randint(len(self.candidates), (self.num_sampled,))]
-        ids = torch.cat([answers, drawn]).unique()
+        ids = torch.cat([batch[:, predicted], drawn]).unique()
+        triples = batch[rows]
+        answers = triples[:, predicted].contiguous()
         answer = torch.searchsorted(ids, answers)
         known = torch.zeros(len(triples), len(ids), dtype=torch.bool)
         row, entity = self.index[side].rows(triples[:, given], triples[:, 1])
@@ -86,9 +87,17 @@ class PooledInstances(BatchedSLCWAInstances):
         known[torch.arange(len(triples)), answer] = False
         return Pool(ids, answer, known)
 
+    def part(self, item: list[int] | LongTensor, rows: slice) -> PooledBatch:
+        """Return some rows of a batch, whose pools are those of the whole batch.
+
+        :param item: the triples of the batch
+        :param rows: which of them
+        """
+        batch = self.mapped_triples[item]
+        return PooledBatch(batch[rows], {side: self._pool(side, batch, rows) for side in self.index})
+
     def __getitem__(self, item: list[int]) -> PooledBatch:  # type: ignore[override]
-        triples = self.mapped_triples[item]
-        return PooledBatch(triples, {side: self._pool(side, triples) for side in self.index})
+        return self.part(item, slice(None))
 
 
 def _steps(
