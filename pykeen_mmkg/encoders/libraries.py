@@ -12,7 +12,7 @@ import pathlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from PIL import Image
@@ -165,6 +165,41 @@ class SentenceTransformersEncoder(LibraryEncoder):
     library, package = "sentence_transformers", "sentence-transformers"
     modalities = frozenset({TEXTUAL})
 
+    def __init__(
+        self,
+        model: str | pathlib.Path,
+        backend: Literal["torch", "onnx", "openvino"] = "torch",
+        backend_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Initialise the encoder; nothing is loaded yet.
+
+        :param model: a model folder, or a name on the hub
+        :param backend: what computes: ``onnx`` and ``openvino`` may be faster on processors, and give other digits,
+            so that their vectors are kept apart. Each needs an extra of sentence-transformers
+        :param backend_kwargs: what the library hands on to the backend as ``model_kwargs``: ``export`` makes its file
+            from the weights, ``file_name`` names one in the folder, such as a quantised one
+        :param kwargs: options of all such encoders, see :class:`LibraryEncoder`
+        :raises EncoderError: if the library is not installed, or there is no such backend
+        """
+        if backend not in ("torch", "onnx", "openvino"):
+            raise EncoderError(f"There is no backend {backend!r}; there are 'torch', 'onnx' and 'openvino'.")
+        if backend == "torch" and backend_kwargs:
+            raise EncoderError("backend_kwargs are those of the backends onnx and openvino; name one.")
+        super().__init__(model, **kwargs)
+        self.backend, self.backend_kwargs = backend, dict(backend_kwargs or {})
+
+    @cached_property
+    def fingerprint(self) -> str:  # noqa: D102
+        plain = super().fingerprint
+        if self.backend == "torch":
+            return plain
+        digest = hashlib.sha256(json.dumps([plain, self.backend, self.backend_kwargs], sort_keys=True).encode())
+        for suffix in ("onnx", "xml", "bin"):
+            for path in sorted(self.folder.glob(f"{self.backend}/*.{suffix}")):
+                digest.update(f"{path.name} {file_digest(path)}\n".encode())
+        return digest.hexdigest()
+
     def _check(self, folder: pathlib.Path) -> None:
         for module in read_json(folder / "modules.json", kind=list):
             kind = str(module.get("type")) if isinstance(module, dict) else str(module)
@@ -175,8 +210,27 @@ class SentenceTransformersEncoder(LibraryEncoder):
 
     @cached_property
     def _model(self) -> Any:
-        options = {"device": self.device, "trust_remote_code": False, "model_kwargs": {"use_safetensors": True}}
-        return self._library().SentenceTransformer(str(self.folder), **options).eval()
+        options: dict[str, Any] = {"device": self.device, "trust_remote_code": False}
+        if self.backend == "torch":
+            return (
+                self._library()
+                .SentenceTransformer(str(self.folder), model_kwargs={"use_safetensors": True}, **options)
+                .eval()
+            )
+        try:
+            return (
+                self._library()
+                .SentenceTransformer(
+                    str(self.folder), backend=self.backend, model_kwargs=self.backend_kwargs, **options
+                )
+                .eval()
+            )
+        except Exception as error:  # of the library, its backend or a file
+            reason = " ".join(str(error).split())[:200]
+            raise EncoderError(
+                f"The backend {self.backend} cannot load {self.folder} ({reason}). It needs: "
+                f"pip install 'sentence-transformers[{self.backend}]'."
+            ) from error
 
     def dim(self, modality: str) -> int:  # noqa: D102
         if modality == VISUAL:

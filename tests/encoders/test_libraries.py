@@ -111,3 +111,47 @@ def test_sentence_transformers(tmp_path: pathlib.Path, tiny, texts: list) -> Non
     torch.testing.assert_close(unit, torch.nn.functional.normalize(expected, dim=-1), rtol=1e-4, atol=1e-5)
     with pytest.raises(EncoderError, match="no vision model"):
         encoder.dim("visual")
+
+
+def test_backends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend is handed on to the library, and its vectors are kept apart from those of others and of other files."""
+    told = []
+
+    class Model:
+        def __init__(self, folder: str, **kwargs) -> None:
+            if kwargs.get("model_kwargs") == {"file_name": "gone"}:
+                raise OSError("no such file")
+            told.append(kwargs)
+
+        def eval(self) -> "Model":
+            return self
+
+        def encode(self, texts: list, **kwargs) -> torch.Tensor:
+            return torch.ones(len(texts), 2)
+
+    library = type("Library", (), {"SentenceTransformer": Model})
+    monkeypatch.setattr(SentenceTransformersEncoder, "_library", classmethod(lambda cls: library))
+    (tmp_path / "modules.json").write_text(json.dumps([{"type": "sentence_transformers.models.Transformer"}]))
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"a graph")
+
+    def make(**kwargs) -> SentenceTransformersEncoder:
+        return make_encoder("sentencetransformers", {"model": str(tmp_path), "device": "cpu", **kwargs})
+
+    quantised = {"file_name": "onnx/model_qint8.onnx"}
+    options = [{}, {"backend": "onnx"}, {"backend": "openvino"}, {"backend": "onnx", "backend_kwargs": quantised}]
+    prints = [make(**own).fingerprint for own in options]
+    assert len(set(prints)) == 4
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"another graph")
+    assert [make(**own).fingerprint != before for own, before in zip(options, prints, strict=True)] == [0, 1, 0, 1]
+    for own in options[::3]:
+        assert make(**own).encode_texts(["a"]).tolist() == [[1, 1]]
+    assert told[0]["model_kwargs"] == {"use_safetensors": True} and "backend" not in told[0]
+    assert (told[1]["backend"], told[1]["model_kwargs"], told[1]["trust_remote_code"]) == ("onnx", quantised, False)
+    with pytest.raises(EncoderError, match=r"onnx cannot load .*no such file.*sentence-transformers\[onnx\]"):
+        make(backend="onnx", backend_kwargs={"file_name": "gone"}).encode_texts(["a"])
+    with pytest.raises(EncoderError, match="no backend 'tensorrt'"):
+        make(backend="tensorrt")
+    with pytest.raises(EncoderError, match="name one"):
+        make(backend_kwargs=quantised)
