@@ -103,6 +103,9 @@ def split(folder: pathlib.Path, output: pathlib.Path, kind: str, ratios: tuple[f
 @click.option("--store", type=click.Path(path_type=pathlib.Path), help="The folder of the encoded features.")
 @click.option("--output", type=click.Path(path_type=pathlib.Path), help="Also write one .safetensors per modality.")
 @click.option("--strict", is_flag=True, help="Stop at the first image that cannot be decoded.")
+@click.option("--reduce-to", type=click.IntRange(1), help="Decode photographs reduced to so many pixels a side.")
+@click.option("--engine", type=click.Choice(["ray"]), help="What encodes, rather than this process.")
+@click.option("--engine-kwargs", callback=json_object, help='Of the engine, such as {"workers": 8, "num_gpus": 1}.')
 def encode(
     dataset: str,
     dataset_kwargs: dict[str, Any],
@@ -111,6 +114,9 @@ def encode(
     store: pathlib.Path | None,
     output: pathlib.Path | None,
     strict: bool,
+    reduce_to: int | None,
+    engine: str | None,
+    engine_kwargs: dict[str, Any],
 ) -> None:
     """Encode the text and the images of DATASET (a name or a folder) once, ahead of training.
 
@@ -119,7 +125,8 @@ def encode(
     from .modalities import DEFAULT_ENCODER, FEATURE_KEYS, ModalitySources, labels_of
 
     factory = find_dataset(dataset, dataset_kwargs).training
-    given = {"encoder_kwargs": encoder_kwargs or None, "store": store, "strict": strict}
+    given = {"encoder_kwargs": encoder_kwargs or None, "store": store, "strict": strict, "reduce_to": reduce_to}
+    given |= {"engine": engine, "engine_kwargs": engine_kwargs or None}
     sources = ModalitySources.from_factory(factory, given, encoder=encoder or DEFAULT_ENCODER)
     # texts first, which are the lesser work: what an encoder lacks then shows before all images are encoded
     for (kind, modality), key in sorted(FEATURE_KEYS.items(), key=lambda item: item[1].endswith("visual")):

@@ -49,7 +49,7 @@ DEFAULT_ENCODER = "openai/clip-vit-base-patch32"
 
 #: the keys of ``sources``, first those that a graph's metadata have, too
 GRAPH_KEYS = ("entities", "relations", "images", "image_kwargs", "missing_rows")
-SOURCE_KEYS = (*GRAPH_KEYS, "features", "encoder_kwargs", "store", "strict")
+SOURCE_KEYS = (*GRAPH_KEYS, "features", "encoder_kwargs", "store", "strict", "reduce_to", "engine", "engine_kwargs")
 
 #: what the values of some of them have to be
 SOURCE_HINTS: Mapping[str, Any] = {
@@ -58,6 +58,9 @@ SOURCE_HINTS: Mapping[str, Any] = {
     "encoder_kwargs": Mapping[str, Any] | None,
     "missing_rows": Missing | None,
     "strict": bool | None,
+    "reduce_to": int | None,
+    "engine": str | None,
+    "engine_kwargs": Mapping[str, Any] | None,
 }
 
 #: what precedes the text of a relation in that of its inverse
@@ -84,6 +87,9 @@ class ModalitySources:
     :param encoder_kwargs: keyword arguments of the encoder
     :param store: the folder in which encoded features are kept, by default one under PyKEEN's home
     :param strict: whether an image that cannot be decoded is an error, rather than counted, listed and skipped
+    :param reduce_to: decode photographs reduced, see :func:`~pykeen_mmkg.encoders.encode_images`
+    :param engine: what encodes: by default this process, or ``"ray"``, see :class:`~pykeen_mmkg.encoders.RayWorkers`
+    :param engine_kwargs: keyword arguments of the engine
     """
 
     entities: str | pathlib.Path | None = None
@@ -96,6 +102,9 @@ class ModalitySources:
     encoder_kwargs: Mapping[str, Any] | None = None
     store: str | pathlib.Path | None = None
     strict: bool = False
+    reduce_to: int | None = None
+    engine: str | None = None
+    engine_kwargs: Mapping[str, Any] | None = None
     #: which of ``features`` the user named, rather than the dataset
     named: frozenset[str] = frozenset()
     #: whether every other relation is the inverse of the one before
@@ -280,15 +289,17 @@ class ModalitySources:
         inverse = kind == "relation" and self.inverse
         base = labels[::2] if inverse else labels
         table = self.table(kind, base)
+        by: Any = {"engine": self.engine, "engine_kwargs": self.engine_kwargs}
         if modality == VISUAL:
-            features = encode_images(table.image_dict(), self._encoder(), directory=self.store, strict=self.strict)
+            own: Any = {"strict": self.strict, "reduce_to": self.reduce_to, **by}
+            features = encode_images(table.image_dict(), self._encoder(), directory=self.store, **own)
         else:
             texts = table.texts()
             if inverse:
                 for label, inverse_label in zip(base, labels[1::2], strict=True):
                     if (text := texts[label]) is not None:
                         texts[inverse_label] = INVERSE_PREFIX + text
-            features = encode_texts(texts, self._encoder(), directory=self.store)
+            features = encode_texts(texts, self._encoder(), directory=self.store, **by)
         return self._filed(features)
 
     def _filed(self, features: FeatureStore) -> FeatureStore:

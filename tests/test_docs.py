@@ -69,6 +69,8 @@ def test_pages(page: str, dual_encoder, graph: pathlib.Path) -> None:
     """Each section of these pages runs on the graph of the first."""
     if page == "serving":
         pytest.importorskip("fastapi")
+    if page == "scale":
+        pytest.importorskip("pytorch_lightning")
     run_page(DOCS / f"{page}.md", dual_encoder)
 
 

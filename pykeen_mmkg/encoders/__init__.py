@@ -8,6 +8,7 @@ from .pair import PairEncoder
 from .resolver import encoder_resolver, make_encoder
 from .shared_space import BLIP2Encoder, BLIPEncoder, CLIPEncoder, DualEncoder, FLAVAEncoder, SigLIPEncoder
 from .towers import TextEncoder, VisionEncoder
+from .workers import RayWorkers
 
 __all__ = [
     "BLIP2Encoder",
@@ -18,6 +19,7 @@ __all__ = [
     "HuggingFaceEncoder",
     "OpenCLIPEncoder",
     "PairEncoder",
+    "RayWorkers",
     "SentenceTransformersEncoder",
     "SigLIPEncoder",
     "TextEncoder",

@@ -7,11 +7,11 @@ there, the encoder's weights are not even loaded.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
 import pathlib
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +19,7 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 import torch
+from PIL import Image
 from tqdm.auto import tqdm
 
 from ..errors import DataError, EncoderError, ImageError, UnusableImageError
@@ -27,6 +28,7 @@ from .encoder import TEXTUAL, VISUAL, VisionLanguageEncoder
 from .images import MAX_PIXELS, count_pixels, decode_image, read_image
 from .resolver import make_encoder
 from .shards import ShardWriter, VectorCache
+from .workers import make_workers
 
 __all__ = ["default_directory", "encode_images", "encode_texts"]
 
@@ -65,6 +67,8 @@ def encode_texts(
     batch_size: int | None = None,
     progress: bool = True,
     encoder_kwargs: Mapping[str, Any] | None = None,
+    engine: str | None = None,
+    engine_kwargs: Mapping[str, Any] | None = None,
 ) -> FeatureStore:
     """Encode texts into a feature store, or take them from the cache.
 
@@ -74,11 +78,14 @@ def encode_texts(
     :param batch_size: the number of texts in a batch
     :param progress: whether to show a progress bar
     :param encoder_kwargs: options of the encoder
+    :param engine: what encodes: by default this process, ``"ray"`` others, see :class:`.RayWorkers`
+    :param engine_kwargs: keyword arguments of the engine
     :returns: a store with one row for each label, in the given order. ``provenance["truncated"]`` counts the items
         whose text was longer than the encoder's context.
     :raises DataError: if a text is no string
     :raises EncoderError: if the encoder has no text model, or gives NaN or infinity; the message names the item
     """
+    workers = make_workers(engine, engine_kwargs)
     encoder = _make(encoder, encoder_kwargs, modality=TEXTUAL)
     cleaned: dict[str, str] = {}
     for label, text in texts.items():
@@ -98,8 +105,14 @@ def encode_texts(
             ShardWriter(cache, versions=_versions()) as writer,
             tqdm(total=len(pending), desc=_doing("Texts", encoder, known), unit="text", disable=not progress) as bar,
         ):
-            for batch in encoder.text_batches(pending, batch_size=batch_size):
-                vectors = encoder.embed_texts(encoder.prepare_texts([pending[i] for i, _ in batch]))
+            batches = list(encoder.text_batches(pending, batch_size=batch_size))
+            inputs = ([pending[i] for i, _ in batch] for batch in batches)
+            results = (
+                (_embed_texts(encoder, part) for part in inputs)
+                if workers is None
+                else workers.map(_embed_texts, encoder, inputs)
+            )
+            for batch, vectors in zip(batches, results, strict=True):
                 rows = {pending_keys[i]: truncated for i, truncated in batch}
                 encoder.checked(vectors, [repr(missing[key][0]) for key in rows])
                 writer.add(rows, vectors)
@@ -118,6 +131,8 @@ def encode_images(
     reduce_to: int | None = None,
     progress: bool = True,
     encoder_kwargs: Mapping[str, Any] | None = None,
+    engine: str | None = None,
+    engine_kwargs: Mapping[str, Any] | None = None,
 ) -> FeatureStore:
     """Encode images into a feature store, or take them from the cache; several images of an item are averaged.
 
@@ -134,10 +149,14 @@ def encode_images(
         512 suits encoders that look at 224 to 336 pixels. By default only pictures beyond 16 megapixels are reduced
     :param progress: whether to show progress bars
     :param encoder_kwargs: options of the encoder
+    :param engine: what decodes and encodes: by default threads of this process, ``"ray"`` other processes, see
+        :class:`.RayWorkers`
+    :param engine_kwargs: keyword arguments of the engine
     :returns: a store with one row for each label, in the given order
     :raises ImageError: if an image is missing, or, if strict, cannot be used; the message names the image and its item
     :raises EncoderError: if the encoder has no vision model, or gives NaN or infinity; the message names the item
     """
+    others = make_workers(engine, engine_kwargs)
     encoder = _make(encoder, encoder_kwargs, modality=VISUAL)
     owners: dict[str, str] = {}
     for label, paths in images.items():
@@ -146,20 +165,16 @@ def encode_images(
         for path in paths:
             owners.setdefault(str(path), label)
 
-    def explain(path: str, error: Exception) -> str:
+    def explain(path: str, error: object) -> str:
         return f"{error} (an image of {owners[path]!r})"
 
     if reduce_to is not None and reduce_to < 1:
         raise DataError(f"{reduce_to=} must be at least 1.")
 
-    def key_of(data: bytes) -> str:
-        # what is decoded otherwise is another picture
-        return hashlib.sha256(data).hexdigest() + (f"-{reduce_to}" if reduce_to else "")
-
     def digest(path: str) -> tuple[str, int]:
         try:
             data = read_image(path)
-            return key_of(data), count_pixels(data, reduce_to)
+            return _key(data, reduce_to), count_pixels(data, reduce_to)
         except ImageError as error:
             raise ImageError(explain(path, error)) from None
 
@@ -180,27 +195,20 @@ def encode_images(
         known = len(set(keys.values())) - len(pending)
         order = sorted(pending)  # so that the batches do not depend on the order of the input
         batches = list(_cut(order, size, pixels))
-        lock = threading.Lock()
+        decode = functools.partial(_decode, max_pixels=max_pixels, reduce_to=reduce_to)
+        inputs = ([(key, pending[key]) for key in batch] for batch in batches)
 
-        def prepare(batch: Sequence[str]) -> tuple[int, list[str], Mapping[str, Any] | None]:
-            usable, pictures = [], []
-            for key in batch:
-                path = pending[key]
-                data = read_image(path)
-                if key_of(data) != key:
-                    raise ImageError(f"The image {path} changed while it was being encoded. Run again.")
-                try:
-                    pictures.append(decode_image(data, name=path, max_pixels=max_pixels, reduce_to=reduce_to))
-                    usable.append(key)
-                except UnusableImageError as error:
-                    if strict:
-                        raise UnusableImageError(
-                            f"{explain(path, error)}. Repair or remove it, or skip such images with strict=False."
-                        ) from error
-                    with lock:
-                        skipped[key] = str(error)
-            return len(batch), usable, encoder.prepare_images(pictures) if pictures else None
+        def prepare(batch: Sequence[tuple[str, str]]) -> tuple[list[str], dict[str, str], Mapping[str, Any] | None]:
+            usable, pictures, reasons = decode(batch)
+            return usable, reasons, encoder.prepare_images(pictures) if pictures else None
 
+        def embedded() -> Iterator[tuple[list[str], dict[str, str], torch.Tensor | None]]:
+            for usable, reasons, made in _ahead(pool, prepare, inputs, ahead=workers + 1):
+                yield usable, reasons, None if made is None else encoder.embed_images(made)
+
+        results = (
+            embedded() if others is None else others.map(functools.partial(_embed_images, decode), encoder, inputs)
+        )
         with (
             ShardWriter(cache, versions=_versions(), size=512) as writer,
             tqdm(
@@ -210,12 +218,17 @@ def encode_images(
                 disable=not progress or not order,
             ) as bar,
         ):
-            for n, usable, inputs in _ahead(pool, prepare, batches, ahead=workers + 1):
-                if inputs is not None:
-                    vectors = encoder.embed_images(inputs)
+            for batch, (usable, reasons, vectors) in zip(batches, results, strict=True):
+                if strict and reasons:
+                    key, reason = next(iter(reasons.items()))
+                    raise UnusableImageError(
+                        f"{explain(pending[key], reason)}. Repair or remove it, or skip such images with strict=False."
+                    )
+                skipped |= reasons
+                if vectors is not None:
                     encoder.checked(vectors, [f"{owners[pending[key]]!r} (image {pending[key]})" for key in usable])
                     writer.add(dict.fromkeys(usable, False), vectors)
-                bar.update(n)
+                bar.update(len(batch))
     losses = [
         {"image": path, "item": owners[path], "reason": skipped[key]} for path, key in keys.items() if key in skipped
     ]
@@ -229,6 +242,39 @@ def encode_images(
     notes = {"skipped": json.dumps(losses, ensure_ascii=False)} if losses else {}
     notes |= {"reduce_to": str(reduce_to)} if reduce_to else {}
     return _assemble(list(images), inputs_of, cache, encoder, VISUAL, notes)
+
+
+def _key(data: bytes, reduce_to: int | None) -> str:
+    """Return the key of an image; what is decoded otherwise is another picture."""
+    return hashlib.sha256(data).hexdigest() + (f"-{reduce_to}" if reduce_to else "")
+
+
+def _decode(
+    batch: Sequence[tuple[str, str]], *, max_pixels: int, reduce_to: int | None
+) -> tuple[list[str], list[Image.Image], dict[str, str]]:
+    """Decode images: the keys and pictures of those that can be used, and of the others key -> why not."""
+    usable, pictures, reasons = [], [], {}
+    for key, path in batch:
+        data = read_image(path)
+        if _key(data, reduce_to) != key:
+            raise ImageError(f"The image {path} changed while it was being encoded. Run again.")
+        try:
+            pictures.append(decode_image(data, name=path, max_pixels=max_pixels, reduce_to=reduce_to))
+            usable.append(key)
+        except UnusableImageError as error:
+            reasons[key] = str(error)
+    return usable, pictures, reasons
+
+
+def _embed_texts(encoder: VisionLanguageEncoder, texts: Sequence[str]) -> torch.Tensor:
+    return encoder.embed_texts(encoder.prepare_texts(texts))
+
+
+def _embed_images(
+    decode: Callable[..., Any], encoder: VisionLanguageEncoder, batch: Sequence[tuple[str, str]]
+) -> tuple[list[str], dict[str, str], torch.Tensor | None]:
+    usable, pictures, reasons = decode(batch)
+    return usable, reasons, encoder.embed_images(encoder.prepare_images(pictures)) if pictures else None
 
 
 def _make(
