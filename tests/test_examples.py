@@ -192,7 +192,10 @@ def test_studies_of_the_results(path: pathlib.Path, toy: pathlib.Path, encoder: 
     single = json.loads(path.with_name(f"latefusion_{path.stem}.json").read_text(encoding="utf-8"))["pipeline"]
     rows, options = config["variants"], single["model_kwargs"]
     assert rows["late fusion"]["model_kwargs"] == options
-    assert (config["base"]["dataset"], config["base"]["dataset_kwargs"]) == (single["dataset"], single["dataset_kwargs"])
+    assert (config["base"]["dataset"], config["base"]["dataset_kwargs"]) == (
+        single["dataset"],
+        single["dataset_kwargs"],
+    )
     for row, name in (("evidence",) * 2, ("content (two towers)", "content"), ("structure (the scorer)", "structure")):
         assert rows[row]["model_kwargs"] == options | {"scorers": {name: options["scorers"][name]}}
     assert config["seeds"] == [0, 1, 2]
