@@ -24,8 +24,16 @@ from pykeen.nn.modules import (
 from pykeen.typing import HintOrType
 
 from ..errors import MultimodalError
+from ..nn.modality_interaction import ModalityInteraction
 
-__all__ = ["Shape", "entity_shapes", "make_interaction", "relation_shapes", "resolve_dimensions"]
+__all__ = [
+    "Shape",
+    "entity_shapes",
+    "make_interaction",
+    "relation_shapes",
+    "resolve_dimensions",
+    "takes_modalities",
+]
 
 #: parameters of PyKEEN's interactions that take the dimension of the vectors
 _DIMENSION_PARAMETERS = frozenset({"dim", "embedding_dim", "input_dim", "head_dim", "tail_dim"})
@@ -88,6 +96,8 @@ def resolve_dimensions(
     for cls, fixed in _FIXED.items():
         if isinstance(interaction, cls):
             numbers.update(fixed)
+    if isinstance(interaction, ModalityInteraction):
+        numbers["m"] = interaction.num_modalities
     return {**numbers, **(dimensions or {})}
 
 
@@ -109,22 +119,39 @@ def relation_shapes(interaction: Interaction, numbers: Mapping[str, int]) -> lis
     return _shapes(interaction, interaction.relation_shape, numbers)
 
 
-def make_interaction(interaction: HintOrType[Interaction], interaction_kwargs: OptionalKwargs, dim: int) -> Interaction:
-    """Make an interaction, filling in the dimensions (and the norm) that its constructor asks for.
+def takes_modalities(interaction: HintOrType[Interaction]) -> bool:
+    """Return whether an interaction (name, class or instance) takes the vectors of all modalities as they are."""
+    if isinstance(interaction, Interaction):
+        return isinstance(interaction, ModalityInteraction)
+    return issubclass(_lookup(interaction), ModalityInteraction)
+
+
+def _lookup(interaction: HintOrType[Interaction]) -> type[Interaction]:
+    """Return the class of an interaction."""
+    try:
+        return interaction_resolver.lookup(interaction)
+    except KeyError as error:
+        options = ", ".join(sorted(interaction_resolver.lookup_dict))
+        raise MultimodalError(f"Unknown interaction {interaction!r}; choose one of {options}.") from error
+
+
+def make_interaction(
+    interaction: HintOrType[Interaction], interaction_kwargs: OptionalKwargs, dim: int, modalities: Sequence[str] = ()
+) -> Interaction:
+    """Make an interaction, filling in the dimensions (and the norm, and the modalities) that its constructor asks for.
 
     :param interaction: its name, class, or an instance
     :param interaction_kwargs: its keyword arguments
     :param dim: the dimension of the fused vectors
+    :param modalities: the modalities of entities, for an interaction that takes the vectors of all of them
     :returns: the interaction
     """
     if isinstance(interaction, Interaction):
         return interaction
-    try:
-        cls = interaction_resolver.lookup(interaction)
-    except KeyError as error:
-        options = ", ".join(sorted(interaction_resolver.lookup_dict))
-        raise MultimodalError(f"Unknown interaction {interaction!r}; choose one of {options}.") from error
+    cls = _lookup(interaction)
     parameters = inspect.signature(cls).parameters
+    if issubclass(cls, ModalityInteraction):
+        return interaction_resolver.make(cls, interaction_kwargs, modalities=modalities, dim=dim)
     # a default of PyKEEN's, as 200 for ConvE, is for its own model; here the fused vectors say how wide they are
     given: dict[str, Any] = dict.fromkeys(_DIMENSION_PARAMETERS & set(parameters), dim)
     if "p" in parameters and parameters["p"].default is inspect.Parameter.empty:

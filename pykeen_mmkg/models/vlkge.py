@@ -29,7 +29,7 @@ from .embeddings import plain_embedding, relation_embedding
 from .loss import OwnLossMixin
 from .new_entities import NewEntitiesMixin
 from .scoring import IndexedScoringMixin
-from .shapes import Shape, entity_shapes, make_interaction, relation_shapes, resolve_dimensions
+from .shapes import Shape, entity_shapes, make_interaction, relation_shapes, resolve_dimensions, takes_modalities
 from .undertrained import UndertrainedHintMixin
 
 __all__ = ["VLKGE"]
@@ -107,7 +107,8 @@ class VLKGE(UndertrainedHintMixin, OwnLossMixin, IndexedScoringMixin, NewEntitie
             :class:`~pykeen_mmkg.datasets.folder.MultimodalDataset` does) need not be given again
         :param embedding_dim: the dimension $d$ of each modality's vector before fusion
         :param interaction: the interaction, by default ``vldistmult``; any of PyKEEN's, or the paper's forms
-            ``vltranse``, ``vldistmult``, ``vlcomplex``, ``vlrotate``. One that has a faster equal is replaced by it
+            ``vltranse``, ``vldistmult``, ``vlcomplex``, ``vlrotate``. One that has a faster equal is replaced by it. A
+            :class:`~pykeen_mmkg.nn.modality_interaction.ModalityInteraction` fuses the modalities itself
         :param interaction_kwargs: keyword arguments of the interaction
         :param dimensions: further dimensions by their symbol in the interaction's shapes, e.g. ``{"e": 64}`` for TransR
         :param modalities: what represents an entity, out of ``structural``, ``visual`` and ``textual``; by default
@@ -144,18 +145,22 @@ class VLKGE(UndertrainedHintMixin, OwnLossMixin, IndexedScoringMixin, NewEntitie
         check_known("argument of the model vlkge", kwargs, accepted(ERModel))
         if regularizer is None and regularizer_kwargs:
             raise MultimodalError(f"{regularizer_kwargs=} without a regularizer; name one, such as 'lp'.")
+        interaction = interaction or VLDistMultInteraction
+        apart = takes_modalities(interaction)
+        if apart and fusion not in (None, "concat"):
+            raise MultimodalError(f"The interaction fuses the modalities itself; leave {fusion=} out.")
         given = ModalitySources.from_factory(triples_factory, sources=sources, encoder=encoder)
         parts = _Parts(
             triples_factory,
             given,
             embedding_dim=embedding_dim,
-            fusion=dict(fusion=fusion, fusion_kwargs=fusion_kwargs),
+            fusion=dict(fusion="concat" if apart else fusion, fusion_kwargs=fusion_kwargs),
             regularizer=dict(regularizer=regularizer, regularizer_kwargs=regularizer_kwargs) if regularizer else {},
         )
         names = parts.modalities("entity", modalities)
         relation_names = parts.modalities("relation", relation_modalities or [STRUCTURAL])
-        dim = parts.width(names)
-        interaction = make_interaction(interaction or VLDistMultInteraction, interaction_kwargs, dim=dim)
+        dim = embedding_dim if apart else parts.width(names)
+        interaction = make_interaction(interaction, interaction_kwargs, dim=dim, modalities=names)
         numbers = resolve_dimensions(interaction, dim=dim, dimensions=dimensions)
         super().__init__(
             triples_factory=triples_factory,

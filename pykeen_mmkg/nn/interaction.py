@@ -45,7 +45,7 @@ class Comparison(NamedTuple):
     power_norm: bool = False
 
 
-def _key_side(h: torch.Size, r: torch.Size, t: torch.Size) -> Literal["head", "tail"] | None:
+def key_side(h: torch.Size, r: torch.Size, t: torch.Size) -> Literal["head", "tail"] | None:
     """Find the side whose entities are compared with all queries, from the batch dimensions of the three parts.
 
     That is the side with the shape (1, ..., 1, n), n > 1, while the other two have (..., 1).
@@ -132,7 +132,7 @@ class QueryInteraction(Interaction[FloatTensor, FloatTensor, FloatTensor], ABC):
         :returns: shape: ``batch_dims``; the scores.
         """
         h, r, t = self.prepare_entity(h), self.prepare_relation(r), self.prepare_entity(t)
-        side = _key_side(h.shape[:-1], r.shape[:-1], t.shape[:-1])
+        side = key_side(h.shape[:-1], r.shape[:-1], t.shape[:-1])
         if side is None or not self.supports(h, r, t):
             scores = super().forward(h=h, r=r, t=t)  # type: ignore[safe-super]
         else:

@@ -6,7 +6,7 @@ import torch
 from pykeen.utils import complex_normalize
 from torch.nn.functional import normalize
 
-from pykeen_mmkg.nn import interaction
+from pykeen_mmkg.nn import interaction, modality_interaction
 from pykeen_mmkg.nn.two_tower_interaction import TwoTowerInteraction
 from tests import cases
 
@@ -101,5 +101,45 @@ class TestTwoTower(cases.InteractionTestCase):
         return 5 * torch.cosine_similarity(query, t, dim=-1)
 
 
+class ModalityCase(cases.InteractionTestCase):
+    """An entity has two modalities; before anything is learned, it is their mean. Here DistMult compares the means."""
+
+    kwargs = {"modalities": ["structural", "visual"], "dim": 2, "base": "distmult"}
+    shape_kwargs = {"m": 2}
+
+    def _exp_score(self, h, r, t):
+        return (h.mean(dim=-2) * r[0] * t.mean(dim=-2)).sum()
+
+
+class TestNativE(ModalityCase):
+    cls = modality_interaction.NativEInteraction
+
+
+class TestMoMoK(ModalityCase):
+    cls = modality_interaction.MoMoKInteraction
+    kwargs = {**ModalityCase.kwargs, "num_experts": 1, "noise": False}
+
+    def _exp_score(self, h, r, t):
+        h, t = (torch.stack([self.instance.experts[i, 0] @ x[i] for i in range(2)]) for x in (h, t))
+        return super()._exp_score(h, r, t)
+
+
+class TestRSME(ModalityCase):
+    cls = modality_interaction.RSMEInteraction
+
+    def _exp_score(self, h, r, t):
+        weights = r[1].softmax(dim=-1)
+        alike = torch.cosine_similarity(h[1], t[1], dim=-1)
+        return 0.95 * (weights @ h * r[0] * (weights @ t)).sum() + 0.05 * r[2].sigmoid() * alike
+
+
+class TestIKRL(ModalityCase):
+    cls = modality_interaction.IKRLInteraction
+    kwargs = {"modalities": ["structural", "visual"], "dim": 2}
+
+    def _exp_score(self, h, r, t):
+        return -(h[:, None] + r - t).abs().sum(dim=-1).mean()
+
+
 # the case without a score is no case
-del DistMultCase, ComplExCase
+del DistMultCase, ComplExCase, ModalityCase

@@ -17,6 +17,7 @@ from pykeen_mmkg.models.shapes import (
     make_interaction,
     relation_shapes,
     resolve_dimensions,
+    takes_modalities,
 )
 
 
@@ -52,3 +53,15 @@ def test_make_interaction() -> None:
     with pytest.raises(MultimodalError) as info:
         make_interaction("mystery", None, dim=3)
     assert all(name in str(info.value) for name in interaction_resolver.lookup_dict)
+
+
+def test_one_row_for_each_modality() -> None:
+    """An interaction over modalities gets their names; the relation has the shapes of its base, and gates."""
+    interaction = make_interaction("native", {"base": "transr", "base_kwargs": {"p": 2}}, dim=6, modalities=["a", "b"])
+    assert takes_modalities("native") and takes_modalities(interaction) and not takes_modalities("transr")
+    assert interaction.modalities == ("a", "b")
+    numbers = resolve_dimensions(interaction, dim=6, dimensions={"e": 4})
+    assert [shape.sizes for shape in entity_shapes(interaction, numbers)] == [(2, 6)]
+    assert [shape.sizes for shape in relation_shapes(interaction, numbers)] == [(4,), (6, 4), ()]
+    with pytest.raises(MultimodalError, match="Unknown interaction 'mystery'"):
+        takes_modalities("mystery")

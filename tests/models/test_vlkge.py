@@ -178,6 +178,24 @@ KWARGS = {
 }
 
 
+def test_interaction_over_modalities(dataset, stores, model_kwargs) -> None:
+    """The rows of an entity are its structural vector and its projected features, zero where there is nothing."""
+    factory = dataset.training
+    options = {"interaction": "native", "interaction_kwargs": {"base": "distmult"}}
+    model = VLKGE(triples_factory=factory, **options, **model_kwargs)
+    rows = model.entity_representations[0]()
+    assert model.interaction.modalities == ("structural", "visual", "textual") and rows.shape[1:] == (3, DIM)
+    table = dict(model.entity_representations[0].named_parameters())
+    visual = FeatureStore.load(stores["visual"])
+    for label, index in factory.entity_to_id.items():
+        assert rows[index, 0].any() == (label not in {"e22", "e23"})
+        position = visual.labels.index(label)
+        expected = table["base.parts.visual.projection.weight"] @ visual.vectors[position]
+        torch.testing.assert_close(rows[index, 1], expected if visual.mask[position] else torch.zeros(DIM))
+    with pytest.raises(MultimodalError, match="fuses the modalities itself"):
+        VLKGE(triples_factory=factory, interaction="momok", fusion="sum", **model_kwargs)
+
+
 @pytest.mark.parametrize("interaction", sorted(interaction_resolver.lookup_dict))
 def test_every_interaction(interaction: str, dataset, model_kwargs) -> None:
     """Every interaction by its name alone: a training step changes it, and scores are finite for all entities."""
@@ -231,7 +249,7 @@ def test_every_fusion(fusion: str, interaction: str, folder, stores) -> None:
         device="cpu",
     )
     assert 0 < result.get_metric("mrr") <= 1
-    width = 3 * DIM if fusion == "concat" else DIM
+    width = {"concat": 3 * DIM, "instanceattention": 2 * DIM}.get(fusion, DIM)
     assert result.model.entity_representations[0].shape == (width,)
 
 
