@@ -9,8 +9,8 @@ from torch import nn
 
 from .._compat import inductive_entities
 from ..nn.cached import needed_rows
-from ..nn.imaginary import ResidualRegularizer
 from ..nn.indexed import score_indexed, supports_indexed
+from ..nn.residual import ResidualRegularizer
 
 __all__ = ["IndexedScoringMixin"]
 #: what draws anew for each row

@@ -6,7 +6,6 @@ import torch
 from class_resolver import OptionalKwargs
 from docdata import parse_docdata
 from pykeen.nn.representation import Embedding
-from pykeen.regularizers import Regularizer
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 from torch import nn
 from torch.nn import functional
@@ -14,9 +13,10 @@ from torch.nn import functional
 from ..errors import MultimodalError
 from ..options import strict
 from .multimodal import MultimodalRepresentation
+from .residual import ResidualRegularizer
 from .row_tables import set_sparse_option, split_sparse_option
 
-__all__ = ["IMAGINARY", "ComplexMultimodalRepresentation", "ResidualRegularizer"]
+__all__ = ["IMAGINARY", "ComplexMultimodalRepresentation"]
 
 
 #: the modality without which there is no imaginary part in the authors' inductive mode
@@ -24,13 +24,6 @@ TEXTUAL = "textual"
 
 #: how the imaginary part of an id comes about that has no row of its own in the table
 IMAGINARY = ("distil", "joint", "structural", "author")
-
-
-class ResidualRegularizer(Regularizer):
-    """The mean square of residuals, as a term that PyKEEN's training loops add to the loss."""
-
-    def forward(self, x: FloatTensor) -> FloatTensor:  # noqa: D102
-        return x.square().mean()
 
 
 def _complex(real: FloatTensor, imaginary: FloatTensor) -> FloatTensor:

@@ -52,6 +52,26 @@ class AttentionFusionTests(_FusionCase):
     cls = fusion.AttentionFusion
 
 
+class AdaptiveFusionTests(_FusionCase):
+    cls = fusion.AdaptiveFusion
+
+
+class AutoencoderFusionTests(_FusionCase):
+    cls = fusion.AutoencoderFusion
+
+
+class InstanceAttentionFusionTests(_FusionCase):
+    cls = fusion.InstanceAttentionFusion
+
+
+class TransformerFusionTests(_FusionCase):
+    cls = fusion.TransformerFusion
+
+
+class TransportFusionTests(_FusionCase):
+    cls = fusion.TransportFusion
+
+
 del _FusionCase
 
 

@@ -10,17 +10,26 @@ from class_resolver import ClassResolver, HintOrType, OptionalKwargs
 
 from ...errors import MultimodalError
 from .abstract import STRUCTURAL, FormFusion, Fusion, masked_softmax
+from .autoencoder import AutoencoderFusion
 from .fixed import AverageFusion, ConcatFusion, SumFusion
-from .learned import AttentionFusion, GatedFusion, WeightedFusion
+from .instances import InstanceAttentionFusion
+from .learned import AdaptiveFusion, AttentionFusion, GatedFusion, WeightedFusion
+from .tokens import TransformerFusion
+from .transport import TransportFusion
 
 __all__ = [
     "STRUCTURAL",
+    "AdaptiveFusion",
     "AttentionFusion",
+    "AutoencoderFusion",
     "AverageFusion",
     "ConcatFusion",
     "Fusion",
     "GatedFusion",
+    "InstanceAttentionFusion",
     "SumFusion",
+    "TransformerFusion",
+    "TransportFusion",
     "WeightedFusion",
     "fused_dim",
     "fusion_resolver",
@@ -28,7 +37,7 @@ __all__ = [
     "masked_softmax",
 ]
 
-#: the fusions by name: average, sum, concat, weighted, gated, attention
+#: the fusions by name: average, sum, concat, weighted, gated, attention, and those of others (docs/peers.md)
 fusion_resolver: ClassResolver[Fusion] = ClassResolver.from_subclasses(
     base=Fusion,  # type: ignore[type-abstract]
     default=AverageFusion,

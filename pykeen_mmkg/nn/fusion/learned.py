@@ -11,7 +11,7 @@ from torch import nn
 from ...options import strict
 from .abstract import FormFusion, Fusion, masked, masked_softmax, weighted_sum
 
-__all__ = ["AttentionFusion", "GatedFusion", "WeightedFusion"]
+__all__ = ["AdaptiveFusion", "AttentionFusion", "GatedFusion", "WeightedFusion"]
 
 
 @parse_docdata
@@ -141,4 +141,40 @@ class AttentionFusion(Fusion):
 
     def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
         scores = torch.stack([self.key(x).tanh() @ self.query for x in xs], dim=-1) + self.bias
+        return weighted_sum(xs, masked_softmax(scores, mask))
+
+
+@parse_docdata
+class AdaptiveFusion(Fusion):
+    """The weighted mean of AdaMF, whose weights come from the modalities' vectors as they are.
+
+    ``a = softmax_i(q . tanh(x_i))`` over the modalities ``i`` that the item has, and ``e = sum_i a_i * x_i``, with a
+    learned q: :class:`AttentionFusion` without a layer and without biases. It starts as the mean of what is present,
+    since q starts at zero.
+
+    ---
+    name: Adaptive
+    citation:
+        author: Zhang
+        year: 2024
+        arxiv: 2402.15444
+        link: https://aclanthology.org/2024.lrec-main.1487
+        github: zjukg/AdaMF-MAT
+    """
+
+    @strict()
+    def __init__(self, modalities: str | Sequence[str], dim: int) -> None:
+        """Initialize the fusion.
+
+        :param modalities: the names of the modalities
+        :param dim: the dimension of every modality's vectors
+        """
+        super().__init__(modalities=modalities, dim=dim)
+        self.query = nn.Parameter(torch.zeros(dim))
+
+    def reset_parameters(self) -> None:  # noqa: D102
+        nn.init.zeros_(self.query)
+
+    def _fuse(self, xs: Sequence[FloatTensor], mask: BoolTensor | None) -> FloatTensor:
+        scores = torch.stack([x.tanh() @ self.query for x in xs], dim=-1)
         return weighted_sum(xs, masked_softmax(scores, mask))

@@ -12,6 +12,7 @@ NAMES = ["structural", "visual", "textual", "audio"]
 
 
 KINDS = ["average", "dense", "masked", "sum", "concat", "weighted", "asymmetric", "dense weights", "gated", "attention"]
+KINDS += ["adaptive", "autoencoder", "instanceattention", "transformer", "transport"]
 
 
 def build(kind: str, names: list[str], dim: int) -> Fusion:
@@ -19,8 +20,15 @@ def build(kind: str, names: list[str], dim: int) -> Fusion:
     if kind in {"dense", "masked"}:
         return AverageFusion(names, dim, form=kind)
     torch.manual_seed(0)
+    if kind == "transport":
+        # plans of a batch, which stay: in training, those of each batch would be mixed in
+        fusion = make_fusion(kind, {"structural": names[-1]}, modalities=names, dim=dim)
+        fusion([torch.randn(5, dim) for _ in names])
+        torch.nn.init.normal_(fusion.logits), torch.nn.init.normal_(fusion.correction)
+        return fusion.eval()
     form = {"asymmetric": {"form": "asymmetric"}, "dense weights": {"form": "dense"}}.get(kind)
-    fusion = make_fusion("weighted" if form else kind, form, modalities=names, dim=dim)
+    options = {"structural": names[-1]} if kind == "instanceattention" else form
+    fusion = make_fusion("weighted" if form else kind, options, modalities=names, dim=dim)
     for parameter in fusion.parameters():
         torch.nn.init.normal_(parameter)
     return fusion

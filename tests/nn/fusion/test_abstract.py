@@ -4,19 +4,24 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pykeen.nn.combination import ConcatCombination, GatedCombination, combination_resolver
 from pykeen.nn.representation import CombinedRepresentation, Embedding
 
 from pykeen_mmkg.errors import MultimodalError
 from pykeen_mmkg.nn.fusion import (
+    AdaptiveFusion,
     AttentionFusion,
+    AutoencoderFusion,
     AverageFusion,
     ConcatFusion,
     Fusion,
     GatedFusion,
+    InstanceAttentionFusion,
     SumFusion,
+    TransformerFusion,
+    TransportFusion,
     WeightedFusion,
     fused_dim,
     fusion_resolver,
@@ -66,6 +71,31 @@ def by_hand(fusion: Fusion, kind: str, xs: list[list[float]], has: list[bool]) -
             scores[i] = sum(q * k for q, k in zip(fusion.query.tolist(), key, strict=True)) + fusion.bias[i].item()
         weights = softmax(scores)
         return [sum(weights[i] * xs[i][j] for i in present) for j in dims]
+    if kind == "adaptive":
+        weights = softmax(
+            {i: sum(q * math.tanh(x) for q, x in zip(fusion.query.tolist(), xs[i], strict=True)) for i in present}
+        )
+        return [sum(weights[i] * xs[i][j] for i in present) for j in dims]
+    if kind == "instanceattention":
+        structure = xs[fusion.query] if has[fusion.query] else [0.0 for _ in dims]
+        pictures = [i for i in present if i != fusion.query]
+        weights = softmax({i: sum(a * b for a, b in zip(xs[i], structure, strict=True)) for i in pictures})
+        return structure + [sum(weights[i] * xs[i][j] for i in pictures) for j in dims]
+    if kind == "transport":
+        weights = softmax({i: fusion.logits[i].item() for i in present})
+        fused = [0.0 for _ in dims]
+        for i in present:
+            for j in dims:
+                moves = fusion.dim * fusion.plans[i, :, j] + fusion.correction[i, :, j]
+                moved = (
+                    xs[i][j] if i == fusion.target else sum(m * x for m, x in zip(moves.tolist(), xs[i], strict=True))
+                )
+                fused[j] += weights[i] * moved
+        return fused
+    if kind == "autoencoder":
+        return _encoded(fusion, xs, has)
+    if kind == "transformer":
+        return _transformed(fusion, xs, present)
     assert kind == "gated"
     flat = torch.tensor([xs[i][j] if has[i] else 0.0 for i in range(len(xs)) for j in dims], dtype=torch.double)
     hidden = (fusion.hidden.weight.double() @ flat + fusion.hidden.bias.double()).tanh()
@@ -75,6 +105,40 @@ def by_hand(fusion: Fusion, kind: str, xs: list[list[float]], has: list[bool]) -
         gates = softmax({i: scores_[i * fusion.dim + j] for i in present})
         fused.append(sum(gates[i] * xs[i][j] for i in present))
     return fused
+
+
+def _encoded(fusion: Fusion, xs: list[list[float]], has: list[bool]) -> list[float]:
+    if not any(has):
+        return [0.0] * fusion.dim
+    hidden = []
+    for x, there, layer in zip(xs, has, fusion.encoders, strict=True):
+        rows = zip(layer.weight.tolist(), layer.bias.tolist(), strict=True)
+        hidden += [
+            math.tanh(sum(a * b for a, b in zip(row, x, strict=True)) + bias) if there else 0.0 for row, bias in rows
+        ]
+    rows = zip(fusion.encode.weight.tolist(), fusion.encode.bias.tolist(), strict=True)
+    return [math.tanh(sum(a * b for a, b in zip(row, hidden, strict=True)) + bias) for row, bias in rows]
+
+
+def _transformed(fusion: Fusion, xs: list[list[float]], present: list[int]) -> list[float]:
+    """A layer with one head: attention, a hidden layer, and a normalization after each."""
+    if not present:
+        return [0.0] * fusion.dim
+    w = {name: parameter.detach().double() for name, parameter in fusion.layers[0].named_parameters()}
+
+    def norm(rows: torch.Tensor, name: str) -> torch.Tensor:
+        centered = rows - rows.mean(dim=1, keepdim=True)
+        scale = (centered.square().mean(dim=1, keepdim=True) + 1e-5).sqrt()
+        return centered / scale * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    tokens = [fusion.item.double()]
+    tokens += [torch.tensor(xs[i], dtype=torch.double) + fusion.types[i].double() for i in present]
+    x = torch.stack(tokens)
+    q, k, v = (x @ w["self_attn.in_proj_weight"].T + w["self_attn.in_proj_bias"]).chunk(3, dim=1)
+    attended = (q @ k.T / math.sqrt(fusion.dim)).softmax(dim=1) @ v
+    x = norm(x + attended @ w["self_attn.out_proj.weight"].T + w["self_attn.out_proj.bias"], "norm1")
+    hidden = (x @ w["linear1.weight"].T + w["linear1.bias"]).relu()
+    return norm(x + hidden @ w["linear2.weight"].T + w["linear2.bias"], "norm2")[0].tolist()
 
 
 @st.composite
@@ -94,6 +158,7 @@ def problems(draw: st.DrawFn) -> tuple[list[str], torch.Tensor, torch.Tensor]:
 @given(problem=problems())
 def test_by_hand(kind: str, problem: tuple[list[str], torch.Tensor, torch.Tensor]) -> None:
     names, xs, mask = problem
+    assume(kind != "instanceattention" or len(names) > 1)
     fusion = build(kind, names, xs.shape[-1])
     fused = fusion(list(xs), mask)
     expected = [by_hand(fusion, kind, xs[:, item].tolist(), mask[item].tolist()) for item in range(len(mask))]
@@ -109,6 +174,7 @@ def test_by_hand(kind: str, problem: tuple[list[str], torch.Tensor, torch.Tensor
 @given(problem=problems())
 def test_what_is_missing_has_no_influence(kind: str, problem: tuple[list[str], torch.Tensor, torch.Tensor]) -> None:
     names, xs, mask = problem
+    assume(kind != "instanceattention" or len(names) > 1)
     fusion = build(kind, names, xs.shape[-1])
     inputs = [x.clone().requires_grad_() for x in xs]
     fused = fusion(inputs, mask)
@@ -142,11 +208,11 @@ def test_shapes(kind: str, prefix: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("kind", sorted(fusion_resolver.options))
 def test_dimension_without_building(kind: str) -> None:
     """The dimension is known before there is a fusion, and is that of what it makes."""
-    for names in (NAMES, NAMES[:1]):
+    for names in (NAMES, NAMES[:2]):
         fusion = make_fusion(kind, None, modalities=names, dim=5)
         expected = fusion([torch.ones(2, 5)] * len(names)).shape[-1]
         assert fused_dim(kind, None, len(names), 5) == fused_dim(fusion, None, len(names), 5) == expected
-    with pytest.raises(MultimodalError, match="attention, average"):
+    with pytest.raises(MultimodalError, match="adaptive, attention"):
         fused_dim("mean", None, 2, 5)
 
 
@@ -189,6 +255,11 @@ def test_resolver() -> None:
         "weighted": WeightedFusion,
         "gated": GatedFusion,
         "attention": AttentionFusion,
+        "adaptive": AdaptiveFusion,
+        "autoencoder": AutoencoderFusion,
+        "instanceattention": InstanceAttentionFusion,
+        "transformer": TransformerFusion,
+        "transport": TransportFusion,
     }
     assert combination_resolver.lookup("concat") is ConcatCombination
     assert combination_resolver.lookup("gated") is GatedCombination
@@ -197,7 +268,10 @@ def test_resolver() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("mean", None, NAMES, 3), "attention, average, concat, gated, sum, weighted"),
+        (
+            ("mean", None, NAMES, 3),
+            "adaptive, attention, autoencoder, average, concat, gated, instanceattention, sum, ",
+        ),
         (("average", {"form": "odd"}, NAMES, 3), "uneven, dense, masked"),
         (("weighted", {"form": "uneven"}, NAMES, 3), "masked, asymmetric, dense"),
         (("sum", {"form": "dense"}, NAMES, 3), "form"),

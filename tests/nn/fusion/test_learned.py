@@ -31,6 +31,18 @@ def test_learned_fusions_start_as_the_mean_and_learn(kind: str) -> None:
     torch.testing.assert_close(fusion(xs, mask), AverageFusion(NAMES, 5, form="masked")(xs, mask))
 
 
+def test_adaptive_weights_come_from_the_vectors() -> None:
+    """They start equal; a query that likes the first coordinate prefers the modality that has more of it."""
+    fusion = make_fusion("adaptive", None, modalities=["visual", "textual"], dim=2)
+    xs = [torch.tensor([[5.0, 1.0], [-5.0, 2.0]]), torch.tensor([[-5.0, 3.0], [5.0, 4.0]])]
+    torch.testing.assert_close(fusion(xs), (xs[0] + xs[1]) / 2)
+    with torch.no_grad():
+        fusion.query.copy_(torch.tensor([20.0, 0.0]))
+    torch.testing.assert_close(fusion(xs), torch.tensor([[5.0, 1.0], [5.0, 4.0]]))
+    fusion.reset_parameters()
+    torch.testing.assert_close(fusion(xs), (xs[0] + xs[1]) / 2)
+
+
 @pytest.mark.parametrize("kind", ["gated", "attention"])
 def test_hidden_layer(kind: str) -> None:
     """64 wide unless said otherwise, drawn anew at a reset, with biases of zero."""
