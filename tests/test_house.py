@@ -30,7 +30,7 @@ ROOMS: dict[str, str] = {
     "vector_index": "errors io",
     "nn": "errors options _compat indexing features vector_index",
     "modalities": "errors options features encoders datasets nn",
-    "sampling": "errors options indexing datasets",
+    "sampling": "errors options indexing features datasets",
     "query_scoring": "",
     "baselines": "errors options indexing datasets modalities query_scoring",
     "models": "errors options _compat indexing features encoders datasets nn modalities sampling query_scoring "

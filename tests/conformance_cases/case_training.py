@@ -19,6 +19,7 @@ from pykeen_mmkg.nn.lazy_adam import LazyAdam
 from pykeen_mmkg.nn.losses import SampledSoftmaxLoss
 from pykeen_mmkg.nn.zero_shot.self_trained import SelfTrained
 from pykeen_mmkg.sampling.filterer import KnownTriplesFilterer
+from pykeen_mmkg.sampling.hard_negatives import SimilarNegativeSampler
 from pykeen_mmkg.sampling.negatives import DistinctNegativeSampler, PoolNegativeSampler, SharedTailNegativeSampler
 from pykeen_mmkg.training.episodic import EpisodicTrainingLoop
 from pykeen_mmkg.training.sampled_softmax import SampledSoftmaxTrainingLoop
@@ -67,6 +68,15 @@ class SharedTailNegativeSamplerTests(sampling_cases.NegativeSamplerGenericTestCa
         assert negatives.min() >= 0 and negatives[..., 2].max() < self.triples_factory.num_entities
         positives = self.positive_batch[:, None].expand_as(negatives)
         assert (negatives[mask] != positives[mask]).any(dim=-1).all()
+
+
+class SimilarNegativeSamplerTests(sampling_cases.NegativeSamplerGenericTestCase):
+    cls = SimilarNegativeSampler
+
+    def _pre_instantiation_hook(self, kwargs: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        kwargs = super()._pre_instantiation_hook(kwargs)
+        kwargs["features"] = torch.rand(kwargs["num_entities"], 3, generator=torch.manual_seed(0))
+        return kwargs
 
 
 class EpisodicTrainingLoopTests(training_cases.TrainingLoopTestCase):
