@@ -64,7 +64,7 @@ def test_first_graph(dual_encoder, tmp_path: pathlib.Path, monkeypatch, capsys: 
     assert set(re.findall(r"\w+_(?:disc|square|bar|frame)", capsys.readouterr().out))
 
 
-@pytest.mark.parametrize("page", ["howto", "evaluation", "runs", "serving", "scale"])
+@pytest.mark.parametrize("page", ["howto", "peers", "evaluation", "runs", "serving", "scale"])
 def test_pages(page: str, dual_encoder, graph: pathlib.Path) -> None:
     """Each section of these pages runs on the graph of the first."""
     if page == "serving":
