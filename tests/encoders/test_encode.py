@@ -540,3 +540,24 @@ def test_reduced_images_have_keys_of_their_own(tmp_path):
     assert encoder.images == 2 and "reduce_to" not in store.provenance
     with pytest.raises(DataError, match="reduce_to"):
         run(encode_images, {"a": [path]}, encoder, tmp_path, reduce_to=0)
+
+
+def test_options_of_the_command_arrive(folder, tiny, tmp_path, monkeypatch):
+    """How photographs are decoded, and what encodes, is said on the command line, and by the sources of a model."""
+    seen = {}
+
+    def taking(modality):
+        def take(items, encoder, directory, **kwargs):
+            seen.setdefault(modality, []).append(kwargs)
+            return FeatureStore.from_tensors(list(items), torch.ones(len(items), 2), modality=modality)
+
+        return take
+
+    for name, modality in (("encode_texts", "textual"), ("encode_images", "visual")):
+        monkeypatch.setattr(f"pykeen_mmkg.modalities.{name}", taking(modality))
+    arguments = ["encode", folder, "--encoder", tiny("clip"), "--store", tmp_path, "--reduce-to", 64]
+    arguments += ["--engine", "ray", "--engine-kwargs", '{"workers": 3}']
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    by = {"engine": "ray", "engine_kwargs": {"workers": 3}}
+    assert seen == {"textual": [by, by], "visual": [{"strict": False, "reduce_to": 64, **by}]}
