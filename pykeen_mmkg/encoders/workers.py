@@ -6,6 +6,7 @@ those of an encoding without workers, and an interrupted one resumes in the same
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -76,7 +77,7 @@ class RayWorkers:
         if own:
             local: dict[str, Any] = {} if self.address else {"num_cpus": self._cores(), "include_dashboard": False}
             try:
-                self.ray.init(address=self.address, log_to_driver=False, logging_level="warning", **local)
+                self.ray.init(address=self.address, log_to_driver=False, logging_level=logging.WARNING, **local)
             except Exception as error:  # Ray has no single error for what keeps it from starting
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise EncoderError(f"Ray does not start, or is not found: {reason}") from error
@@ -84,7 +85,7 @@ class RayWorkers:
             shared = self.ray.put(encoder)
             threads = max(1, int(self.resources["num_cpus"]))
             kind = self.ray.remote(_Worker).options(**self.resources)
-            actors = [kind.remote(shared, threads) for _ in range(self.workers)]
+            actors: list[Any] = [kind.remote(shared, threads) for _ in range(self.workers)]
             waiting: deque[Any] = deque()
             for number, item in enumerate(items):
                 waiting.append(actors[number % len(actors)].apply.remote(function, item))
