@@ -24,6 +24,8 @@ class Row(NamedTuple):
     slow: float
     fast: float
     target: float | None = None
+    #: what the matrix product does alone, if that is what takes the time
+    product: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -90,6 +92,7 @@ def report(title: str, slow: str, fast: str, rows: list[Row]) -> None:
     :param fast: the name of what is compared
     :param rows: the measured ratios
     """
+    shares = any(row.product is not None for row in rows)
     table = [
         (
             row.name,
@@ -99,10 +102,11 @@ def report(title: str, slow: str, fast: str, rows: list[Row]) -> None:
             "" if row.target is None else f"{row.target:.3g} x",
             "" if row.target is None else "missed" if row.failed else "met",
             row.unit,
+            *(["" if row.product is None else f"{row.fast / row.product:.0%}"] if shares else []),
         )
         for row in rows
     ]
-    headers = ["", slow, fast, "ratio", "target", "", "per CPU-second"]
+    headers = ["", slow, fast, "ratio", "target", "", "per CPU-second", *(["of the matrix product"] if shares else [])]
     print(f"\n{title}\n")
     print(tabulate(table, headers=headers, tablefmt="github", disable_numparse=True), flush=True)
 

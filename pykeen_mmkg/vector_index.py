@@ -10,7 +10,7 @@ import numpy
 from .errors import DataError
 from .io import written_whole
 
-__all__ = ["EXACT", "INDICES", "has_index", "kept_neighbours", "neighbours_by_index", "write_index"]
+__all__ = ["INDICES", "has_index", "kept_neighbours", "neighbours_by_index", "write_index"]
 
 #: vectors from which on an index looks at a part of them only
 EXACT = 50_000
@@ -91,10 +91,8 @@ def neighbours_by_index(matrix: numpy.ndarray, k: int) -> tuple[numpy.ndarray, n
     except ImportError as error:
         raise DataError("Neighbours cannot be found by an index without its library: pip install usearch") from error
     unit, rows = _unit(matrix), numpy.arange(len(matrix))
-    effort = max(128, 4 * k)
-    index = Index(
-        ndim=unit.shape[1], metric="ip", dtype="f32", connectivity=LINKS, expansion_add=effort, expansion_search=effort
-    )
+    effort = max(64, 3 * k)
+    index = Index(ndim=unit.shape[1], metric="ip", dtype="f32", expansion_add=64, expansion_search=effort)
     index.add(rows, unit, threads=1)
     places, cosines = numpy.empty((len(unit), k), numpy.int64), numpy.empty((len(unit), k), numpy.float32)
     for start in range(0, len(unit), 8192):

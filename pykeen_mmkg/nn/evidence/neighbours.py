@@ -8,11 +8,14 @@ import torch
 from pykeen.typing import BoolTensor, FloatTensor, LongTensor
 
 from ...errors import MultimodalError
-from ...vector_index import EXACT, has_index, kept_neighbours, neighbours_by_index
+from ...vector_index import has_index, kept_neighbours, neighbours_by_index
 
-__all__ = ["NEIGHBOURS", "nearest"]
+__all__ = ["MANY", "NEIGHBOURS", "nearest"]
 
 logger = logging.getLogger(__name__)
+
+#: vectors from which on an index takes less time than comparing all with all, with some room for the processor
+MANY = 100_000
 
 #: the environment variable that says how neighbours are found: ``exact``, ``approximate`` or ``auto``
 NEIGHBOURS = "PYKEEN_MMKG_NEIGHBOURS"
@@ -23,7 +26,7 @@ def nearest(
 ) -> tuple[LongTensor, LongTensor, FloatTensor]:
     """Find for each vector the k others with the greatest cosine.
 
-    Comparing all with all takes time that grows with the square of their number. For more than :data:`.EXACT` vectors,
+    Comparing all with all takes time that grows with the square of their number. For more than :data:`MANY` vectors,
     an approximate index is asked if usearch is installed, and what was found is kept below PyKEEN's home, by content.
 
     :param vectors: shape: ``(n, d)``; of unit length
@@ -44,7 +47,7 @@ def nearest(
     x = vectors[ids]
     if not k:
         return ids[:0], ids.new_empty(0, 0), x.new_empty(0, 0)
-    large = len(x) > EXACT
+    large = len(x) > MANY
     approximate = method == "approximate" or (method == "auto" and large and has_index())
     if not (approximate or large):
         places, cosines = _exact(x, k, chunk)

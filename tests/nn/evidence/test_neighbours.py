@@ -34,7 +34,7 @@ def test_few(known: int, wide: int) -> None:
 def test_large(texts: tuple[torch.Tensor, torch.Tensor], monkeypatch, tmp_path: pathlib.Path) -> None:
     """What was found for many vectors is kept by content, and found again; without the library, it is exact."""
     expected = nearest(*texts, 2)
-    monkeypatch.setattr(module, "EXACT", 3)
+    monkeypatch.setattr(module, "MANY", 3)
     monkeypatch.setattr(module, "has_index", lambda: False)
     monkeypatch.setattr("pykeen.constants.PYKEEN_HOME", tmp_path)
     first = nearest(*texts, 2)
@@ -63,7 +63,7 @@ def test_methods(texts: tuple[torch.Tensor, torch.Tensor], monkeypatch) -> None:
     monkeypatch.setenv(NEIGHBOURS, "approximate")
     with pytest.raises(MultimodalError, match="asked"):
         nearest(*texts, 2)
-    monkeypatch.setattr(module, "EXACT", 3)
+    monkeypatch.setattr(module, "MANY", 3)
     monkeypatch.setenv(NEIGHBOURS, "exact")
     nearest(*texts, 2)
     monkeypatch.delenv(NEIGHBOURS)
