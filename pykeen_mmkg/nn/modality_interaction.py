@@ -394,7 +394,6 @@ class IKRLInteraction(ModalityInteraction):
         year: 2017
         arxiv: 1609.07028
         link: https://doi.org/10.24963/ijcai.2017/438
-        github: xrb92/IKRL
     """
 
     base_default_kwargs: ClassVar[dict[str, Any]] = {"p": 1}

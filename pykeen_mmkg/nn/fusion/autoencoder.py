@@ -30,7 +30,7 @@ class AutoencoderFusion(Fusion):
     that are to be reproduced, so that what is trained does not shrink for it. With ``visual``
     and ``textual`` alone an entity has nothing but content, as in the paper.
 
-    Source: the paper, which has no structural vector and no projection.
+    Source: the paper, which has no structural vector and no projection. The activation was chosen here.
 
     ---
     name: Autoencoder

@@ -34,7 +34,6 @@ class InstanceAttentionFusion(Fusion):
         year: 2017
         arxiv: 1609.07028
         link: https://doi.org/10.24963/ijcai.2017/438
-        github: xrb92/IKRL
     """
 
     @strict()
