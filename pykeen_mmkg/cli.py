@@ -125,7 +125,12 @@ def encode(
     from .modalities import DEFAULT_ENCODER, FEATURE_KEYS, ModalitySources, labels_of
 
     factory = find_dataset(dataset, dataset_kwargs).training
-    given = {"encoder_kwargs": encoder_kwargs or None, "store": store, "strict": strict, "reduce_to": reduce_to}
+    given: dict[str, Any] = {
+        "encoder_kwargs": encoder_kwargs or None,
+        "store": store,
+        "strict": strict,
+        "reduce_to": reduce_to,
+    }
     given |= {"engine": engine, "engine_kwargs": engine_kwargs or None}
     sources = ModalitySources.from_factory(factory, given, encoder=encoder or DEFAULT_ENCODER)
     # texts first, which are the lesser work: what an encoder lacks then shows before all images are encoded

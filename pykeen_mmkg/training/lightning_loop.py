@@ -52,7 +52,7 @@ def _lightning() -> Any:
 
 
 @parse_docdata
-class LightningTrainingLoop(CheckedTrainingMixin, TrainingLoop):
+class LightningTrainingLoop(CheckedTrainingMixin, TrainingLoop):  # type: ignore[misc]
     """Another training loop, whose steps are done by PyTorch Lightning, on one or several devices or machines.
 
     Each process has its part of each batch, and of the triples that a stopper evaluates; the batch size is that of all

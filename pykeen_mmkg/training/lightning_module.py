@@ -93,7 +93,7 @@ class LitTrainingLoop(LitModule):
         self._sparse = sparse_parameters(self)
         self._ddp_params_and_buffers_to_ignore = list(self._sparse)
         # refuse at once what cannot be shared out
-        self._batches: ShardedBatches = self._dataloader(self.dataset.training).dataset
+        self._batches: ShardedBatches = self._dataloader(self.dataset.training).dataset  # type: ignore[assignment]
 
     @property
     def division(self) -> Division:
@@ -120,7 +120,7 @@ class LitTrainingLoop(LitModule):
     def train_dataloader(self) -> DataLoader:
         """Create the loader of this process's part of the training triples."""
         loader = self._dataloader(self.dataset.training)
-        self._batches = loader.dataset
+        self._batches = loader.dataset  # type: ignore[assignment]
         self._batches.epoch = self.current_epoch
         return loader
 
@@ -149,10 +149,10 @@ class LitTrainingLoop(LitModule):
 
     def on_train_batch_start(self, batch: ShardedBatch, batch_idx: int) -> None:
         """Set the learning rate, where the loop says it step by step."""
-        rate = getattr(self.loop, "rate", None)
-        if rate is not None and (self.loop.warmup_steps or self.loop.decay):
+        loop: Any = self.loop
+        if hasattr(loop, "rate") and (loop.warmup_steps or loop.decay):
             steps = len(self._batches)
-            factor = rate(self.current_epoch * steps + batch_idx, self.trainer.max_epochs * steps)
+            factor = loop.rate(self.current_epoch * steps + batch_idx, (self.trainer.max_epochs or 1) * steps)
             for group in self.loop.optimizer.param_groups:
                 group["lr"] = factor * self.loop.optimizer.defaults["lr"]
 
