@@ -87,7 +87,7 @@ class RebuiltFromFilesMixin(Dataset):
         except MultimodalError as error:
             raise type(error)(f"{error} (the cached dataset {path} refers to it)") from error
         if dataset.digest != state["digest"]:
-            folder = dataset.record.path
+            folder = dataset.record.path  # type: ignore[attr-defined]
             logger.warning("the files of %s have changed since they were cached; they were read anew", folder)
             dataset.to_directory_binary(path)
         return dataset

@@ -5,6 +5,8 @@ expects a sparse one, as from a batch that needs all rows. So tables with sparse
 rows are exchanged here.
 """
 
+from typing import cast
+
 import torch
 from pykeen.nn.representation import Embedding
 from pykeen.typing import LongTensor
@@ -18,7 +20,7 @@ __all__ = ["add_up_rows", "sparse_parameters"]
 def sparse_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     """Return the tables with sparse gradients in a module, by the names of their parameters."""
     return {
-        f"{name}._embeddings.weight".lstrip("."): part._embeddings.weight
+        f"{name}._embeddings.weight".lstrip("."): cast(nn.Parameter, part._embeddings.weight)
         for name, part in module.named_modules()
         if isinstance(part, Embedding) and part._embeddings.sparse
     }
