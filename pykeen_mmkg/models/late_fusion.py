@@ -47,8 +47,7 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
     The weights are fitted on training triples that are held out for it, those of some entities altogether; then all
     scorers are trained again on everything, and the weights are kept. Validation and test triples play no part.
 
-    All this happens at the first step of whatever training loop it is given, whose epochs, optimizer and loss play no
-    part; a progress bar shows each scorer. So ``pipeline(dataset=..., model="latefusion")`` is all there is to say.
+    All this happens at the first step of any training loop, whose epochs, optimizer and loss play no part.
 
     ---
     name: Late Fusion
@@ -89,6 +88,7 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
         held_out_entities: float = 0.04,
         held_out_triples: float = 0.06,
         max_held_out: int = 2000,
+        held_out_pairs: bool = False,
         impute: bool = True,
         sources: Mapping[str, Any] | None = None,
         encoder: EncoderHint = None,
@@ -103,13 +103,13 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
             keyword arguments of :func:`pykeen.pipeline.pipeline` (``model``, ``model_kwargs``, ``training_loop``,
             ``optimizer_kwargs``, ...), see :class:`.ScorerRecipe`. For a preset, what is not given stays as it is.
             With ``stopper``, a scorer stops early, by held-out triples of its own
-        :param prior: whether the number of training triples in which an entity is the answer takes part. It is worth
-            much on most benchmarks and tells little, so it is off
+        :param prior: whether it counts in how many training triples an entity is the answer, which tells little
         :param shrinkage: $\lambda$ of :func:`~pykeen_mmkg.nn.late_weights.fit_weights`, which holds the weights of
             the relations together
         :param held_out_entities: see :func:`~pykeen_mmkg.nn.late_weights.hold_out`
         :param held_out_triples: see :func:`~pykeen_mmkg.nn.late_weights.hold_out`
         :param max_held_out: see :func:`~pykeen_mmkg.nn.late_weights.hold_out`
+        :param held_out_pairs: see :func:`~pykeen_mmkg.nn.late_weights.hold_out`
         :param impute: whether a candidate without a training triple has, of a scorer that knows entities by their
             triples only, the mean score of those with the nearest content
         :param sources: where text, images and features come from, for all scorers, see
@@ -144,7 +144,8 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
             self.entity_labels = labels_of(triples_factory, "entity")
             step = 2 if triples_factory.create_inverse_triples else 1
             self.relation_labels = labels_of(triples_factory, "relation")[::step]
-        self.hold_out_kwargs: Any = dict(entities=held_out_entities, share=held_out_triples, limit=max_held_out)
+        self.hold_out_kwargs: Any = dict(entities=held_out_entities, share=held_out_triples)
+        self.hold_out_kwargs |= dict(limit=max_held_out, pairs=held_out_pairs)
         self.scorers = nn.ModuleDict({recipe.name: recipe.make(triples_factory, self.seed) for recipe in self.recipes})
         self._wrap()
         self.idle = nn.Parameter(torch.zeros(()))

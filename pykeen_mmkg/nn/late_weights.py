@@ -18,15 +18,21 @@ def hold_out(
     entities: float = 0.04,
     share: float = 0.06,
     limit: int = 2000,
+    pairs: bool = False,
     seed: int = 0,
 ) -> tuple[LongTensor, LongTensor]:
     """Set triples aside: all of some entities, which the rest then never saw, and some of the others.
+
+    What is set aside should be like what is to be predicted. Where that never relates entities that training relates,
+    as in FB15k-237, from whose validation and test triples such pairs were taken out, set whole pairs aside.
 
     :param triples: shape: ``(n, 3)``
     :param num_entities: the number of entities
     :param entities: the share of the entities whose triples are all set aside
     :param share: the share of the other triples that is set aside
     :param limit: about how many triples are set aside at most for either reason
+    :param pairs: whether the others are drawn by the pair of their entities, in either order, so that the rest relates
+        no entities that a triple of these relates
     :param seed: the random seed
     :returns: the triples that are left, and those that are set aside and have an entity that the former know. A triple
         of two entities that are set aside is in neither. If none would be left, none is set aside
@@ -39,7 +45,11 @@ def hold_out(
     hidden = occurring(order[few], num_entities)
     head, tail = hidden[triples[:, 0]], hidden[triples[:, 2]]
     plain = ~head & ~tail
-    drawn = torch.rand(len(triples), generator=generator) < min(share, limit / max(1, int(plain.sum())))
+    chance = torch.rand(len(triples), generator=generator)
+    if pairs:
+        same, inverse = triples[:, [0, 2]].sort(dim=-1).values.unique(dim=0, return_inverse=True)
+        chance = chance[: len(same)][inverse]
+    drawn = chance < min(share, limit / max(1, int(plain.sum())))
     held = (head ^ tail) | (plain & drawn)
     rest = triples[plain & ~drawn]
     if not len(rest):

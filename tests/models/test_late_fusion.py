@@ -364,3 +364,17 @@ def test_weights_fitted_on_triples_of_the_scorers_fail() -> None:
     leaked, leaked_ratio = mrr(), (model.common[1] / model.common[0]).item()
     assert leaked_ratio > 2 * ratio
     assert held > leaked + 0.03
+
+
+def test_links_count_for_less_where_whole_pairs_are_held_out() -> None:
+    """One relation repeats another: single held-out triples follow that rule, of whole pairs none does."""
+    pairs = torch.randperm(40 * 40, generator=torch.Generator().manual_seed(0))[:400]
+    head, tail = pairs // 40, pairs % 40 + 40
+    triples = torch.cat([torch.stack([head, torch.full_like(head, r), tail], dim=-1) for r in (0, 1)])
+    factory = CoreTriplesFactory(triples, num_entities=80, num_relations=2)
+    weight = {}
+    for by_pairs in (False, True):
+        options = dict(scorers="evidence", held_out_entities=0.0, held_out_triples=0.2, held_out_pairs=by_pairs)
+        model = LateFusion(triples_factory=factory, random_seed=0, **options)
+        weight[by_pairs] = model.fit().weights_["evidence.link"].mean()
+    assert weight[False] > 0.5 and abs(weight[True]) < 0.05

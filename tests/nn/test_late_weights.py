@@ -42,6 +42,34 @@ def test_hold_out_sizes() -> None:
     assert len(few) <= 2 * 300 * 1.2
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 60), st.floats(0, 0.5), st.floats(0, 0.5))
+def test_hold_out_pairs(seed: int, size: int, entities: float, share: float) -> None:
+    """Nothing is in both parts, and the rest relates no two entities, in neither order, that the held-out part does."""
+    generator = torch.Generator().manual_seed(seed)
+    triples = torch.stack([torch.randint(n, (size,), generator=generator) for n in (6, 3, 6)], dim=-1).unique(dim=0)
+    rest, held = hold_out(triples, 6, entities=entities, share=share, pairs=True, seed=seed)
+    a, b = ({frozenset((h, t)) for h, _, t in part.tolist()} for part in (rest, held))
+    assert not a & b
+    assert {tuple(x) for x in torch.cat([rest, held]).tolist()} <= {tuple(x) for x in triples.tolist()}
+
+
+def test_hold_out_pairs_size() -> None:
+    """Pairs with three triples each, in both orders: a tenth of the triples is set aside, in whole threes."""
+    head = torch.arange(30_000) // 3
+    triples = torch.stack([head, torch.arange(30_000) % 3, head + 10_000], dim=-1)
+    turned = triples[:, 1] == 2
+    triples[turned] = triples[turned].flip(-1)
+    triples[turned, 1] = 2
+    # a hub keeps entities known whose pair is set aside
+    hubs = torch.tensor([[20_000, 3, e] for e in range(20_000)])
+    _, held = hold_out(torch.cat([triples, hubs]), 20_001, entities=0.0, share=0.1, limit=10**6, pairs=True)
+    held = held[held[:, 1] < 3]
+    assert len(held) == pytest.approx(3_000, rel=0.1)
+    counts = held[:, [0, 2]].sort(dim=-1).values.unique(dim=0, return_counts=True)[1]
+    assert (counts == 3).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 4), st.integers(0, 3))
 def test_candidates(seed: int, best: int, others: int) -> None:
