@@ -22,6 +22,7 @@ from pykeen_mmkg.sampling.filterer import KnownTriplesFilterer
 from pykeen_mmkg.sampling.hard_negatives import SimilarNegativeSampler
 from pykeen_mmkg.sampling.negatives import DistinctNegativeSampler, PoolNegativeSampler, SharedTailNegativeSampler
 from pykeen_mmkg.training.episodic import EpisodicTrainingLoop
+from pykeen_mmkg.training.lightning_loop import LightningTrainingLoop
 from pykeen_mmkg.training.sampled_softmax import SampledSoftmaxTrainingLoop
 from pykeen_mmkg.training.twophase import TwoPhaseTrainingLoop
 from tests import cases
@@ -167,3 +168,23 @@ class LazyAdamTests(unittest.TestCase):
         assert results[0].configuration["optimizer"] == self.cls.__name__
         # TransE's gradients are dense, for which it is Adam
         assert results[0].losses == pytest.approx(results[1].losses)
+
+
+class LightningTrainingLoopTests(unittest.TestCase):
+    """PyKEEN's cases look into the steps of a loop, which Lightning does here; the pipeline finds it, and it learns."""
+
+    cls = LightningTrainingLoop
+
+    def test_pipeline(self) -> None:
+        pytest.importorskip("pytorch_lightning")
+        result = pipeline(
+            dataset="nations",
+            model="transe",
+            training_loop="lightning",
+            training_loop_kwargs=dict(training_loop="slcwa", accelerator="cpu", devices=1),
+            training_kwargs=dict(num_epochs=4, use_tqdm=False),
+            evaluation_kwargs=dict(use_tqdm=False),
+            random_seed=0,
+        )
+        assert result.configuration["training_loop"] == self.cls.__name__
+        assert len(result.losses) == 4 and result.losses[-1] < result.losses[0]
