@@ -16,6 +16,8 @@ from class_resolver import OptionalKwargs
 if TYPE_CHECKING:
     from pykeen.evaluation.rank_based_evaluator import _iter_ranks as iter_ranks
     from pykeen.models.nbase import _NewAbstractModel as AbstractModel
+    from pykeen.training.training_loop import _get_lr_scheduler_kwargs as lr_scheduler_kwargs
+    from pykeen.training.training_loop import _get_optimizer_kwargs as optimizer_kwargs
 
 __all__ = [
     "HOOKS",
@@ -25,6 +27,8 @@ __all__ = [
     "evaluated_training",
     "inductive_entities",
     "iter_ranks",
+    "lr_scheduler_kwargs",
+    "optimizer_kwargs",
     "pipeline_without_loss",
     "state_metadata",
     "stops_without_validation",
@@ -37,6 +41,9 @@ _LATE: Mapping[str, tuple[str, str]] = {
     "AbstractModel": ("pykeen.models.nbase", "_NewAbstractModel"),
     # the ranks of a batch by side and type of rank: delete once it has a public name
     "iter_ranks": ("pykeen.evaluation.rank_based_evaluator", "_iter_ranks"),
+    # the arguments with which an optimizer or schedule was made: delete once they have public names
+    "lr_scheduler_kwargs": ("pykeen.training.training_loop", "_get_lr_scheduler_kwargs"),
+    "optimizer_kwargs": ("pykeen.training.training_loop", "_get_optimizer_kwargs"),
 }
 
 #: (module, class) -> methods. PyKEEN 1.11.1 and main; torch 2.6 to 2.13.

@@ -12,12 +12,12 @@ from pykeen.datasets import EagerDataset
 from pykeen.stoppers import EarlyStopper, Stopper
 from pykeen.training import TrainingLoop
 from pykeen.training.callbacks import MultiTrainingCallback
-from pykeen.training.training_loop import _get_lr_scheduler_kwargs, _get_optimizer_kwargs
 from pykeen.triples import CoreTriplesFactory
 from pykeen.typing import FloatTensor
 from pykeen.utils import get_batchnorm_modules
 from torch.utils.data import DataLoader
 
+from .._compat import lr_scheduler_kwargs, optimizer_kwargs
 from ..errors import MultimodalError
 from ..options import strict
 from .checked import CheckedTrainingMixin
@@ -219,11 +219,11 @@ class LightningTrainingLoop(CheckedTrainingMixin, TrainingLoop):  # type: ignore
 
     def _renew_optimizer(self) -> None:
         """Make the optimizer and the scheduler anew, for the parameters as they are now."""
-        options = _get_optimizer_kwargs(self.optimizer)
+        options = optimizer_kwargs(self.optimizer)
         self.optimizer = type(self.optimizer)(params=self.model.get_grad_params(), **options)
         self.inner.optimizer = self.optimizer
         if self.lr_scheduler is not None:
-            options = _get_lr_scheduler_kwargs(self.lr_scheduler)
+            options = lr_scheduler_kwargs(self.lr_scheduler)
             self.lr_scheduler = type(self.lr_scheduler)(optimizer=self.optimizer, **options)
 
     def _after_epoch(self, module: Any, epoch: int) -> None:

@@ -352,7 +352,7 @@ def test_features_in_host_memory_do_not_follow_the_model() -> None:
         ({"seen": torch.ones(3, dtype=torch.bool)}, MultimodalError, "seen"),
         ({"seen": torch.arange(N)}, MultimodalError, "truth values"),
         ({"structural_dropout": 1.5}, MultimodalError, "1.5"),
-        ({"fusion": "mean"}, MultimodalError, "attention, average"),
+        ({"fusion": "mean"}, MultimodalError, "attention, autoencoder, average"),
         ({"max_id": None, "modalities": ["structural"]}, MultimodalError, "max_id"),
         ({"features": None, "embedding_dim": None}, MultimodalError, "embedding_dim"),
     ],
