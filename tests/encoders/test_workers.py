@@ -123,9 +123,8 @@ def _compare(tiny: Any, tmp_path: pathlib.Path, exact: bool = True, **engine: An
         if name == "one":
             expected = texts.digest, pictures.digest
     assert (texts.digest, pictures.digest) == expected
-    assert len(_shards(tmp_path / "one")) == len(_shards(tmp_path / "other")) == 2
     if exact:
-        assert _shards(tmp_path / "one") == _shards(tmp_path / "other")
+        assert _shards(tmp_path / "one") == _shards(tmp_path / "other") and len(_shards(tmp_path / "one")) == 2
 
 
 def test_the_same_shards(ray: types.SimpleNamespace, tiny: Any, tmp_path: pathlib.Path) -> None:
@@ -136,7 +135,7 @@ def test_the_same_shards_by_ray(tiny: Any, tmp_path: pathlib.Path) -> None:
     """Two processes of Ray itself; the second encoding resumes, and needs none."""
     pytest.importorskip("ray")
     try:
-        # the digests of what they become are equal; before it is rounded, its processes may differ in the last digit
+        # what is kept is the same, by digest; how it is parted among files follows from how long the batches took
         _compare(tiny, tmp_path, exact=False, workers=2)
     except EncoderError as error:
         if "does not start" not in str(error):
