@@ -8,6 +8,7 @@ from pykeen.datasets import Nations
 from pykeen.models import DistMult, ERModel
 from pykeen.nn import Embedding
 from pykeen.training import SLCWATrainingLoop
+from pykeen.triples import TriplesFactory
 
 from pykeen_mmkg.errors import DataError, MultimodalError
 from pykeen_mmkg.nn.zero_shot.generator import GeneratedRelationRepresentation, GenerativeLearner, Real
@@ -79,15 +80,17 @@ def test_state_goes_on_bit_by_bit() -> None:
         assert torch.equal(a, b), name
 
 
-def test_any_interaction() -> None:
-    """In an ERModel with an unchanged loop: unseen relations have a vector, and the main optimizer leaves it alone."""
-    factory = Nations().training
-    texts = torch.randn(factory.num_relations, TEXT, generator=torch.Generator().manual_seed(0))
-    mask = factory.mapped_triples[:, 1] < 50
-    training = factory.clone_and_exchange_triples(factory.mapped_triples[mask][:300])
-    seen = torch.zeros(factory.num_relations, dtype=torch.bool)
+def _seen(training: TriplesFactory) -> torch.Tensor:
+    """Return which relations have a triple."""
+    seen = torch.zeros(training.num_relations, dtype=torch.bool)
     seen[training.mapped_triples[:, 1]] = True
-    representation = GeneratedRelationRepresentation(texts=texts, seen=seen, shape=DIM)
+    return seen
+
+
+def _model(training: TriplesFactory) -> tuple[GeneratedRelationRepresentation, ERModel]:
+    """Return a generated representation, and a model of PyKEEN's whose relations it represents."""
+    texts = torch.randn(training.num_relations, TEXT, generator=torch.Generator().manual_seed(0))
+    representation = GeneratedRelationRepresentation(texts=texts, seen=_seen(training), shape=DIM)
     model = ERModel(
         triples_factory=training,
         interaction="distmult",
@@ -95,7 +98,16 @@ def test_any_interaction() -> None:
         relation_representations=representation,
         random_seed=0,
     )
-    unseen = (~seen).nonzero().view(-1)
+    return representation, model
+
+
+def test_any_interaction() -> None:
+    """In an ERModel with an unchanged loop: unseen relations have a vector, and the main optimizer leaves it alone."""
+    factory = Nations().training
+    mask = factory.mapped_triples[:, 1] < 50
+    training = factory.clone_and_exchange_triples(factory.mapped_triples[mask][:300])
+    representation, model = _model(training)
+    unseen = (~_seen(training)).nonzero().view(-1)
     loop = SLCWATrainingLoop(model=model, triples_factory=training)
     # the first epoch begins with a reset of all parameters
     loop.train(training, num_epochs=1, batch_size=64, use_tqdm=False, clear_optimizer=False)
@@ -112,18 +124,8 @@ def test_any_interaction() -> None:
 def test_a_step_for_each_of_the_loop() -> None:
     """As many steps of the generator as batches: the resets at the making and before the first epoch take none."""
     factory = Nations().training
-    texts = torch.randn(factory.num_relations, TEXT, generator=torch.Generator().manual_seed(0))
     training = factory.clone_and_exchange_triples(factory.mapped_triples[:100])
-    seen = torch.zeros(factory.num_relations, dtype=torch.bool)
-    seen[training.mapped_triples[:, 1]] = True
-    representation = GeneratedRelationRepresentation(texts=texts, seen=seen, shape=DIM)
-    model = ERModel(
-        triples_factory=training,
-        interaction="distmult",
-        entity_representations_kwargs={"shape": DIM},
-        relation_representations=representation,
-        random_seed=0,
-    )
+    representation, model = _model(training)
     assert "generator" not in representation.learner.get_extra_state()
     loop = SLCWATrainingLoop(model=model, triples_factory=training)
     loop.train(training, num_epochs=3, batch_size=30, use_tqdm=False, clear_optimizer=False)
