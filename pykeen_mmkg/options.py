@@ -17,7 +17,16 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from .errors import MultimodalError
 
-__all__ = ["NO_VALIDATION", "accepted", "check_keys", "check_known", "check_option", "check_training", "strict"]
+__all__ = [
+    "NO_VALIDATION",
+    "accepted",
+    "check_keys",
+    "check_known",
+    "check_option",
+    "check_training",
+    "look_up",
+    "strict",
+]
 
 #: the least value that a number may have, or the least and the largest one
 Bounds = float | tuple[float, float]
@@ -146,6 +155,21 @@ def check_known(what: str, given: Collection[Any], known: Collection[str] | None
             near = difflib.get_close_matches(str(name), sorted(known), n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {sorted(known)}."
             raise MultimodalError(f"{name!r} is no {what}; {hint}")
+
+
+def look_up(what: str, resolver: Any, hint: Any) -> Any:
+    """Return the class that a hint means.
+
+    :param what: what it is, for the message
+    :param resolver: the resolver of these classes
+    :param hint: a name, a class, or none for the default
+    :raises MultimodalError: if there is none of this name
+    """
+    try:
+        return resolver.lookup(hint)
+    except KeyError as error:
+        known = ", ".join(sorted(resolver.lookup_dict))
+        raise MultimodalError(f"Unknown {what} {hint!r}; choose one of {known}.") from error
 
 
 def check_training(where: str, options: Any) -> None:

@@ -15,7 +15,7 @@ from pykeen.optimizers import optimizer_resolver
 from pykeen.sampling import negative_sampler_resolver
 
 from pykeen_mmkg.errors import MultimodalError
-from pykeen_mmkg.options import accepted, check_keys, check_option, check_training, strict
+from pykeen_mmkg.options import accepted, check_keys, check_option, check_training, look_up, strict
 
 
 @pytest.mark.parametrize(
@@ -172,3 +172,12 @@ def test_each_class_has_a_known_set_of_keywords(resolver: ClassResolver[Any]) ->
     for name, cls in resolver.lookup_dict.items():
         own = {key for key, p in inspect.signature(cls).parameters.items() if p.kind is p.KEYWORD_ONLY}
         assert own <= (accepted(cls) or set()), name
+
+
+def test_a_class_by_name() -> None:
+    """A name or a class gives the class; another name is refused with those that there are."""
+    assert look_up("loss", loss_resolver, "softplus") is look_up(
+        "loss", loss_resolver, loss_resolver.lookup("softplus")
+    )
+    with pytest.raises(MultimodalError, match="Unknown loss 'hard'; choose one of .*softplus"):
+        look_up("loss", loss_resolver, "hard")

@@ -23,8 +23,8 @@ from pykeen.nn.modules import (
 )
 from pykeen.typing import HintOrType
 
-from ..errors import MultimodalError
 from ..nn.modality_interaction import ModalityInteraction
+from ..options import look_up
 
 __all__ = [
     "Shape",
@@ -128,11 +128,7 @@ def takes_modalities(interaction: HintOrType[Interaction]) -> bool:
 
 def _lookup(interaction: HintOrType[Interaction]) -> type[Interaction]:
     """Return the class of an interaction."""
-    try:
-        return interaction_resolver.lookup(interaction)
-    except KeyError as error:
-        options = ", ".join(sorted(interaction_resolver.lookup_dict))
-        raise MultimodalError(f"Unknown interaction {interaction!r}; choose one of {options}.") from error
+    return look_up("interaction", interaction_resolver, interaction)
 
 
 def make_interaction(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from class_resolver import ClassResolver, HintOrType, OptionalKwargs
 
 from ...errors import MultimodalError
+from ...options import look_up
 from .abstract import STRUCTURAL, FormFusion, Fusion, masked_softmax
 from .autoencoder import AutoencoderFusion
 from .fixed import AverageFusion, ConcatFusion, SumFusion
@@ -48,11 +49,7 @@ fusion_resolver: ClassResolver[Fusion] = ClassResolver.from_subclasses(
 
 def _lookup(fusion: HintOrType[Fusion]) -> type[Fusion]:
     """Return the class of a fusion."""
-    try:
-        return fusion_resolver.lookup(fusion)
-    except KeyError as error:
-        options = ", ".join(sorted(fusion_resolver.options))
-        raise MultimodalError(f"Unknown fusion {fusion!r}; choose one of {options}.") from error
+    return look_up("fusion", fusion_resolver, fusion)
 
 
 def fused_dim(fusion: HintOrType[Fusion], fusion_kwargs: OptionalKwargs, num_modalities: int, dim: int) -> int:
