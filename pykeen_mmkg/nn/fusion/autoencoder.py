@@ -30,7 +30,10 @@ class AutoencoderFusion(Fusion):
     that are to be reproduced, so that what is trained does not shrink for it. With ``visual``
     and ``textual`` alone an entity has nothing but content, as in the paper.
 
-    Source: the paper, which has no structural vector and no projection. The activation was chosen here.
+    Source: the paper, which has no structural vector and no projection; layers and errors are those of a public
+    re-implementation (the link below). It has the logistic function after every layer, the last one too, which can
+    reproduce no negative value; here, $\tanh$ is between the layers and nothing after the last one. It halves the
+    ranking loss beside the errors of all heads and tails, positive and negative; here, `weight` is the user's choice.
 
     ---
     name: Autoencoder
