@@ -126,7 +126,7 @@ def fit_weights(
     columns: Sequence[int] | None = None,
     shrinkage: float = 0.05,
     ridge: float = 1e-3,
-    steps: int = 200,
+    steps: int = 600,
     batch_size: int = 256,
     lr: float = 0.05,
     seed: int = 0,
@@ -138,7 +138,8 @@ def fit_weights(
         -\log \mathrm{softmax}\Bigl(\sum_k (w_k + \delta_{rk}) f_k\Bigr)_t
         + \frac{\lambda}{R} \sum_r \|\delta_r\|^2 + \mu \|w\|^2
 
-    where the softmax is over the candidates of a query, and $R$ is the number of directed relations.
+    where the softmax is over the candidates of a query, and $R$ is the number of directed relations. The learning rate
+    falls linearly to zero, so that the weights settle: the last steps of a constant one are noise.
 
     :param data: the queries
     :param num_relations: $R$
@@ -147,7 +148,7 @@ def fit_weights(
     :param ridge: $\mu$
     :param steps: the number of steps of Adam
     :param batch_size: the number of queries in a step
-    :param lr: the learning rate
+    :param lr: the learning rate of the first step
     :param seed: for the order of the queries
     :returns: $w$, shape ``(K,)``, and $\delta$, shape ``(R, K)``
     """
@@ -159,6 +160,7 @@ def fit_weights(
         common[:1] = 1.0
         common.requires_grad_(), own.requires_grad_()
         optimizer = torch.optim.Adam([common, own], lr=lr)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
         for _ in range(steps):
             rows = torch.randint(len(data.relation), (min(batch_size, len(data.relation)),), generator=generator)
             scores = data.scores[rows][:, chosen].float()
@@ -169,6 +171,7 @@ def fit_weights(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            schedule.step()
     all_common, all_own = torch.zeros(num_columns), torch.zeros(num_relations, num_columns)
     all_common[chosen], all_own[:, chosen] = common.detach(), own.detach()
     return all_common, all_own
