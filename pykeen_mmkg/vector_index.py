@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import pathlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy
 
@@ -97,7 +98,7 @@ def neighbours_by_index(matrix: numpy.ndarray, k: int) -> tuple[numpy.ndarray, n
     places, cosines = numpy.empty((len(unit), k), numpy.int64), numpy.empty((len(unit), k), numpy.float32)
     for start in range(0, len(unit), 8192):
         part = slice(start, start + 8192)
-        found = index.search(unit[part], k + 1, threads=1)
+        found: Any = index.search(unit[part], k + 1, threads=1)  # of several rows, which its annotation leaves open
         others = found.keys.reshape(-1, k + 1).astype(numpy.int64)
         for row in (numpy.asarray(found.counts).reshape(-1) <= k).nonzero()[0]:  # few, if any: a part is cut off
             others[row] = numpy.argsort(-(unit @ unit[start + row]), kind="stable")[: k + 1]
