@@ -16,7 +16,6 @@ from ..answer_table import items_table
 from ..datasets.labels import Kind
 from ..errors import DataError
 from ..html_parts import thumbnail
-from ..indexing import find_sorted
 from ..modalities import TEXTUAL, VISUAL, with_added
 from ..predict import SLOTS, Predictor
 from ..runs import AlignedDataset
@@ -99,7 +98,8 @@ class QueryService:
         """Return the first split that has a triple."""
         key = self._keys(torch.tensor([triple]))
         for name, keys in self._known.items():
-            if int(find_sorted(keys, key)) >= 0:
+            place = int(torch.searchsorted(keys, key))
+            if place < len(keys) and bool(keys[place] == key):
                 return name
         return None
 
