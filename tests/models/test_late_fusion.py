@@ -332,7 +332,7 @@ def test_weights_fitted_on_triples_of_the_scorers_fail() -> None:
         entity_to_id={str(i): i for i in range(96)},
         relation_to_id={"next": 0},
     )
-    vectors = torch.nn.functional.one_hot(group).float() + 0.3 * torch.randn(96, groups, generator=generator)
+    vectors = torch.nn.functional.one_hot(group).float()
     store = FeatureStore.from_tensors([str(i) for i in range(96)], vectors, modality="textual")
     model = LateFusion(
         triples_factory=training,
@@ -343,7 +343,7 @@ def test_weights_fitted_on_triples_of_the_scorers_fail() -> None:
             },
             "structure": {
                 "model_kwargs": {"embedding_dim": 64, "penalty": 0.0},
-                "training_kwargs": {"num_epochs": 40, "use_tqdm": False},
+                "training_kwargs": {"num_epochs": 80, "use_tqdm": False},
             },
         },
         sources={"features": {"textual": store}},
@@ -362,8 +362,8 @@ def test_weights_fitted_on_triples_of_the_scorers_fail() -> None:
     model.candidates = model._collect(model._scorers, training.mapped_triples)
     model._set_weights([0, 1])
     leaked, leaked_ratio = mrr(), (model.common[1] / model.common[0]).item()
-    assert leaked_ratio > 1.3 * ratio
-    assert held > leaked
+    assert leaked_ratio > 2 * ratio
+    assert held > leaked + 0.03
 
 
 def test_links_count_for_less_where_whole_pairs_are_held_out() -> None:
