@@ -11,8 +11,8 @@ from pykeen_mmkg.errors import FeatureError
 from pykeen_mmkg.features import FeatureStore
 from pykeen_mmkg.sampling.hard_negatives import SimilarNegativeSampler
 
-#: angles of the features; the last two entities have none
-ANGLES = [0.0, 0.2, 0.5, 1.5, 3.0]
+#: angles of the features, no two pairs alike, since rounding would say which of two is nearer; the last two have none
+ANGLES = [0.0, 0.2, 0.5, 1.5, 2.9]
 N = len(ANGLES) + 2
 TRIPLES = torch.tensor([[0, 0, 3], [6, 0, 1]])
 X = torch.tensor([[math.cos(a), math.sin(a)] for a in ANGLES] + [[9.0, 9.0]] * 2)
