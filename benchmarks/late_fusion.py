@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> None:
         options["model_kwargs"]["encoder"] = args.encoder
     dataset = get_dataset(dataset=options["dataset"], dataset_kwargs=options.get("dataset_kwargs"))
     splits = {name: factory.mapped_triples for name, factory in dataset.factory_dict.items()}
-    known = torch.cat(list(splits.values()))
+    known = torch.cat([*splits.values(), *filter(torch.is_tensor, [getattr(dataset, "known_true", None)])])
     start, cpu = time.time(), time.process_time()
     model = LateFusion(triples_factory=dataset.training, random_seed=args.seed, **options.get("model_kwargs", {}))
     model.fit().eval()

@@ -14,6 +14,7 @@ from pykeen.typing import LABEL_HEAD, LABEL_TAIL, FloatTensor, MappedTriples, Ta
 from tqdm.auto import tqdm
 
 from .._compat import iter_ranks
+from ..datasets import GraphMetadata, load_dataset
 from ..datasets.files import map_triples, read_triples
 from ..errors import EvaluationError
 from ..indexing import TargetIndex, query_columns
@@ -93,7 +94,7 @@ class ProtocolEvaluator(RankBasedEvaluator):
             evaluates both sides unless this says otherwise.
         :param exclude_relations: relations (labels or ids) whose triples are not ranked; they still count as known
         :param known_true: tab-separated files of further true triples (labels), which are left out of rankings; rows
-            with an unknown label are skipped
+            with an unknown label are skipped. Default: the file ``known_true.tsv`` of the dataset, if one is given
         :param dataset: where labels are looked up, only needed if the configuration holds any: what the pipeline takes
             as ``dataset``; see :func:`~pykeen_mmkg.evaluation.label_maps.find_labels`
         :param dataset_kwargs: keyword arguments of the dataset
@@ -108,6 +109,9 @@ class ProtocolEvaluator(RankBasedEvaluator):
         if not self.targets or not set(self.targets) <= set(SIDES):
             raise EvaluationError(f"The targets are {list(self.targets)}; expected 'head', 'tail' or both.")
         self.exclude_relations = list(exclude_relations or [])
+        if known_true is None and dataset is not None:
+            dataset, dataset_kwargs = load_dataset(dataset, dataset_kwargs), None
+            known_true = GraphMetadata.of(getattr(dataset, "training", dataset)).known_true
         self.known_true = [known_true] if isinstance(known_true, str | Path) else list(known_true or [])
         self._label_kwargs = dict(
             dataset=dataset, dataset_kwargs=dataset_kwargs, entity_to_id=entity_to_id, relation_to_id=relation_to_id

@@ -138,10 +138,9 @@ class ZSLCandidatesEvaluator(ProtocolEvaluator):
         """
         if candidates is None and head_candidates is None and dataset is not None:
             dataset, dataset_kwargs = load_dataset(dataset, dataset_kwargs), None
-            factory = getattr(dataset, "training", dataset)
-            record = GraphMetadata.of(factory)
-            candidates = record.candidates
-            known_true = record.known_true if known_true is None else known_true
+            candidates = GraphMetadata.of(getattr(dataset, "training", dataset)).candidates
+        elif known_true is None:
+            known_true = ()
         self._sources = {LABEL_HEAD: head_candidates, LABEL_TAIL: candidates}
         given = tuple(side for side in SIDES if self._sources[side] is not None)
         if not given:

@@ -6,7 +6,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pykeen.datasets import get_dataset
 
+from pykeen_mmkg.baselines.rules import DegreeRule
 from pykeen_mmkg.errors import DataError, EvaluationError, MultimodalError
 from pykeen_mmkg.evaluation.protocols import (
     RelationPoolEvaluator,
@@ -278,3 +280,18 @@ def test_pools_come_from_all_files(tmp_path, nations):
         evaluator = RelationPoolEvaluator(pool_triples=files, dataset=dataset, filtered=False)
         assert not evaluator.merged
         assert evaluator.evaluate(model, triple, **kwargs).ranks.num_candidates.tolist() == [expected]
+
+
+def test_dataset_filters_its_own_known_true(tmp_path):
+    """A protocol that knows the dataset filters the further true triples beside it, unless told otherwise."""
+    (tmp_path / "train.tsv").write_text("a\tr\tb\nb\tr\tc\n")
+    (tmp_path / "test.tsv").write_text("a\tr\tc\n")
+    (tmp_path / "known_true.tsv").write_text("a\tr\ta\nb\tr\tb\n")
+    dataset = get_dataset(dataset="multimodal", dataset_kwargs={"path": tmp_path})
+    model = DegreeRule(triples_factory=dataset.training)
+    kwargs = dict(mapped_triples=dataset.testing.mapped_triples, use_tqdm=False)
+    kwargs["additional_filter_triples"] = dataset.training.mapped_triples
+    # tails of (a, r): b is known, a is by known_true, so c is alone; without the file a and c are left
+    for known, candidates in ((None, [1]), ([], [2])):
+        evaluator = StandardEvaluator(known_true=known, dataset=dataset, targets=["tail"])
+        assert evaluator.evaluate(model, **kwargs).ranks.num_candidates.tolist() == candidates
