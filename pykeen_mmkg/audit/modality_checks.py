@@ -15,8 +15,8 @@ from ..datasets.metadata import GraphMetadata
 from ..encoders.images import load_image
 from ..errors import ImageError
 from ..features.store import FeatureStore
+from ..image_archives import image_digest, image_size
 from ..indexing import alike
-from ..io import file_digest
 from .placeholders import find_placeholders
 from .report import Finding, Severity
 from .subject import EXAMPLES, Subject, percent
@@ -107,9 +107,9 @@ def duplicate_images(subject: Subject) -> Iterator[Finding]:
     if not owners:
         return
     # only files of the same size can be equal: the others need not be read
-    suspects = [path for paths in alike(owners, lambda path: path.stat().st_size) for path in paths]
+    suspects = [path for paths in alike(owners, image_size) for path in paths]
     bar = tqdm(suspects, desc="Comparing images", unit="image", disable=not subject.progress)
-    equal = alike(bar, file_digest)
+    equal = alike(bar, image_digest)
     grouped = {path for paths in equal for path in paths}
     equal += [[path] for path, labels in owners.items() if len(set(labels)) > 1 and path not in grouped]
     groups = [(sorted({label for path in paths for label in owners[path]}), paths) for paths in equal]

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ..errors import DataError, ImageError
+from ..image_archives import ARCHIVE_SUFFIX, image_size, members
 from ..image_formats import IMAGE_SUFFIXES
 
 __all__ = ["ImageName", "describe_unmatched", "find_images"]
@@ -94,6 +95,9 @@ def find_images(
     (``%2Fm%2F0100mt.jpg``), for labels with characters that file names cannot have. A name that is itself a label
     belongs to that label: with the labels ``a`` and ``a_1``, ``a_1.jpg`` is of the latter.
 
+    Images in tar archives are read where they are (:mod:`pykeen_mmkg.image_archives`): an archive counts as an image
+    folder of its own, and if it is called ``<label>.tar``, all that it holds belongs to that label.
+
     What is called as no label may be called as a form of just one: in another form of Unicode (NFD for NFC), with
     underscores for spaces or spaces for underscores, or, of a label with slashes, without those at its ends and with
     ``.`` or ``_`` for the others (``m.06xyz`` for ``/m/06xyz``) or as nested folders (``m/06xyz``).
@@ -114,10 +118,10 @@ def find_images(
         raise ImageError(f"image folder {folder} does not exist or is no folder")
     found: dict[str, list[pathlib.Path]] = {}
     unmatched: list[pathlib.Path] = []
-    for path, within in _walk(folder, "", None, owners, frozenset()):
+    for path, inside, within in _walk(folder, "", None, owners, frozenset()):
         label = None
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-            inside = path.relative_to(folder).with_suffix("").as_posix()
+        if inside is not None:
+            inside = inside.removesuffix(path.suffix)
             label = within or owners.file(path.stem) or ("/" in inside and owners.file(inside)) or None
         if label is None:
             unmatched.append(path)
@@ -128,8 +132,11 @@ def find_images(
 
 def _walk(
     folder: pathlib.Path, inside: str, label: str | None, owners: _Owners, above: frozenset[str]
-) -> Iterator[tuple[pathlib.Path, str | None]]:
-    """Give the files of a folder that are not hidden, each with the label of the nearest folder that has one."""
+) -> Iterator[tuple[pathlib.Path, str | None, str | None]]:
+    """Give the files of a folder that are not hidden.
+
+    :yields: the path, the name within the folder if it is an image, and the label of the nearest folder that has one
+    """
     try:
         with os.scandir(folder) as entries:
             listed = [(entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith(".")]
@@ -138,12 +145,36 @@ def _walk(
     above |= {os.path.realpath(folder)}
     for name, is_folder in listed:
         path = folder / name
-        if not is_folder:
-            yield path, label
+        if not is_folder and path.suffix.lower() == ARCHIVE_SUFFIX and path.is_file():
+            own = owners.folder(path.stem) or owners.folder(f"{inside}{path.stem}") or label
+            yield from _walk_archive(path, own, owners)
+        elif not is_folder:
+            yield path, f"{inside}{name}" if _is_image(path) and path.is_file() else None, label
         # a link to a folder that it is in would never end
         elif os.path.realpath(path) not in above:
             deeper = f"{inside}{name}"
             yield from _walk(path, f"{deeper}/", owners.folder(name) or owners.folder(deeper) or label, owners, above)
+
+
+def _walk_archive(
+    archive: pathlib.Path, label: str | None, owners: _Owners
+) -> Iterator[tuple[pathlib.Path, str | None, str | None]]:
+    """Give the files of an archive that are not hidden, as :func:`_walk` does those of a folder."""
+    for member in members(archive):
+        *folders, name = member.split("/")
+        if any(part.startswith(".") for part in (*folders, name)):
+            continue
+        nearest, deeper = label, ""
+        for part in folders:
+            deeper = f"{deeper}{part}"
+            nearest = owners.folder(part) or owners.folder(deeper) or nearest
+            deeper += "/"
+        path = archive / member
+        yield path, f"{deeper}{name}" if _is_image(path) else None, nearest
+
+
+def _is_image(path: pathlib.Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -160,9 +191,9 @@ def describe_unmatched(unmatched: Iterable[pathlib.Path], total: int, kind: str 
     :returns: up to three sentences
     """
     unmatched = list(unmatched)
-    special = [path for path in unmatched if not path.is_file()]
-    images = [path for path in unmatched if path.suffix.lower() in IMAGE_SUFFIXES and path not in special]
-    others = [path for path in unmatched if path.suffix.lower() not in IMAGE_SUFFIXES and path not in special]
+    special = [path for path in unmatched if image_size(path) is None]
+    images = [path for path in unmatched if _is_image(path) and path not in special]
+    others = [path for path in unmatched if not _is_image(path) and path not in special]
     if images:
         yield f"{len(images)} of {total + len(images)} image files belong to no {kind}, e.g. {_some(images)}"
     if others:

@@ -1,10 +1,11 @@
-"""The images that a table names: paths within its folder, or addresses."""
+"""The images that a table names: paths within its folder, also into archives, or addresses."""
 
 import hashlib
 import os
 import pathlib
 
 from ..errors import ImageError
+from ..image_archives import find_member, image_size
 from ..io import link_or_copy
 from .image_urls import is_url
 
@@ -41,7 +42,7 @@ def read_images(field: str, path: pathlib.Path, row: str) -> tuple[tuple[pathlib
                 f"{path}, {row}: the image {part!r} is outside of the table's folder. Put it there, or allow "
                 f"its folder by the environment variable {IMAGE_PATH}"
             )
-        if not image.is_file():
+        if image_size(image) is None:
             raise ImageError(f"{path}, {row}: the image {part!r} does not exist (looked for {image})")
         images.append(image)
     return tuple(images), tuple(part for part in listed if is_url(part))
@@ -59,6 +60,10 @@ def place_image(image: pathlib.Path, folder: pathlib.Path) -> str:
     :param folder: the folder
     """
     if not _lies_in(image, folder):
+        found = None if image.is_file() else find_member(image)
+        if found is not None:
+            # the archive is linked whole, which costs nothing
+            return f"{place_image(found[0], folder)}/{found[1]}"
         origin = hashlib.sha256(os.path.abspath(image.parent).encode("utf-8", "surrogateescape")).hexdigest()[:8]
         placed = folder / LINKED / origin / image.name
         if not placed.exists():

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy
 
 from ..errors import DataError
+from ..image_archives import image_size
 from ..io import write_text
 from .clean_cells import clean_cells
 from .delimited import broken_row, format_rows, read_rows
@@ -321,7 +322,7 @@ class ModalityTable:
             sha.update("".join(column).encode("utf-8", "surrogatepass"))
         for row, images in enumerate(self.images):
             if images:
-                sizes = [(image.name, image.stat().st_size if image.is_file() else -1) for image in images]
+                sizes = [(image.name, -1 if (size := image_size(image)) is None else size) for image in images]
                 sha.update(json.dumps([row, *sizes]).encode())
         return sha.hexdigest()
 

@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import ImageError, UnusableImageError
+from ..image_archives import find_member, read_member
 from ..image_formats import register_formats
 
 __all__ = [
@@ -64,7 +65,7 @@ _LARGE = threading.Lock()
 def read_image(path: str | pathlib.Path) -> bytes:
     """Read the bytes of an image file.
 
-    :param path: the file
+    :param path: the file, or a member of a tar archive (:mod:`pykeen_mmkg.image_archives`)
     :returns: its bytes
     :raises ImageError: if it is missing or cannot be read
     """
@@ -76,8 +77,12 @@ def read_image(path: str | pathlib.Path) -> bytes:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ImageError(f"The image {path} is no file, but a folder, a pipe or a device. Remove it.")
             data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise ImageError(f"The image {path} does not exist. Correct the path, or remove it from the table.") from None
+    except (FileNotFoundError, NotADirectoryError):
+        if (found := find_member(path)) is None:
+            raise ImageError(
+                f"The image {path} does not exist. Correct the path, or remove it from the table."
+            ) from None
+        data = read_member(*found, limit=MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise ImageError(f"The image {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if len(data) > MAX_BYTES:
