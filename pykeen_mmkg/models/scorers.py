@@ -114,13 +114,17 @@ class ScorerRecipe:
 
         :param name: the name of the scorer; if it is one of :data:`PRESETS`, what is not given is taken from there,
             unless another model is named
-        :param change: keyword arguments of the pipeline, or the name of a model
+        :param change: keyword arguments of the pipeline, or the name of a model; with ``preset``, what is not given is
+            taken from this preset rather than from that of the name, so that there can be two of a kind
         :param shared: keyword arguments for the model, of which those are used that it takes
         :returns: the recipe
         :raises MultimodalError: if there is no model, or an argument is of the data or the evaluation
         """
         change = {"model": change} if isinstance(change, str) else dict(change or {})
-        preset = PRESETS.get(name, {})
+        named = change.pop("preset", None)
+        if named is not None and named not in PRESETS:
+            raise MultimodalError(f"The scorer {name!r}: there is no preset {named!r}; there are {', '.join(PRESETS)}.")
+        preset = PRESETS.get(named or name, {})
         if change.get("model", preset.get("model")) != preset.get("model"):
             preset = {}
         options = _merge(preset, change)
@@ -130,8 +134,8 @@ class ScorerRecipe:
 
         if "model" not in options:
             raise MultimodalError(
-                f"The scorer {name!r} has no model: give {{{name!r}: {{'model': ...}}}}, or use one of the presets "
-                f"{', '.join(PRESETS)}."
+                f"The scorer {name!r} has no model: give {{{name!r}: {{'model': ...}}}}, or take one of the presets "
+                f"{', '.join(PRESETS)}: {{'preset': ...}}."
             )
         known = set(inspect.signature(pipeline).parameters) | {"inverse"}
         known -= {"dataset", "dataset_kwargs", "training", "testing", "validation", "random_seed", "device"}

@@ -26,6 +26,21 @@ def test_preset_is_changed_not_replaced() -> None:
     assert ScorerRecipe.parse("mine", "rotate", {}).options["model"] == "rotate"
 
 
+def test_two_of_a_kind() -> None:
+    """A scorer of another name takes a preset by name; what it says itself goes first."""
+    change = {"preset": "content", "model_kwargs": {"embedding_dim": 8}, "training_kwargs": {"num_epochs": 3}}
+    second = ScorerRecipe.parse("second content", change, {})
+    own = ScorerRecipe.parse("content", {key: change[key] for key in change if key != "preset"}, {})
+    assert second.options == own.options and second.name == "second content"
+    assert change["preset"] == "content"  # a configuration is not changed by being read
+    other = ScorerRecipe.parse("structure", {"preset": "structure", "model": "distmult"}, {})
+    assert other.options == {"model": "distmult", "model_kwargs": {}}
+    with pytest.raises(MultimodalError, match="no preset 'contents'; there are content, structure"):
+        ScorerRecipe.parse("x", {"preset": "contents"}, {})
+    with pytest.raises(MultimodalError, match="'preset'"):
+        ScorerRecipe.parse("x", {}, {})
+
+
 def test_shared_arguments_go_where_they_fit() -> None:
     """A model that takes an argument gets it, unless its own says otherwise."""
     shared = {"shuffle": {"visual": 1}, "initial_scale": 0.5}
