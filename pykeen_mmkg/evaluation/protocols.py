@@ -139,6 +139,8 @@ class ZSLCandidatesEvaluator(ProtocolEvaluator):
         if candidates is None and head_candidates is None and dataset is not None:
             dataset, dataset_kwargs = load_dataset(dataset, dataset_kwargs), None
             candidates = GraphMetadata.of(getattr(dataset, "training", dataset)).candidates
+            if candidates is None:  # a dataset can also know them without a file
+                candidates = getattr(dataset, "candidates", None)
         elif known_true is None:
             known_true = ()
         self._sources = {LABEL_HEAD: head_candidates, LABEL_TAIL: candidates}

@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from pykeen_mmkg.baselines.rules import RandomRule
 from pykeen_mmkg.datasets.benchmarks import Benchmark, FB15k237Inductive, WN18RRInductive
 from pykeen_mmkg.errors import MultimodalError
+from pykeen_mmkg.evaluation.protocols import StandardEvaluator, ZSLCandidatesEvaluator
 
 Make = Callable[..., Benchmark]
 #: entities of the training and of the inference graph, test triples of the latter
@@ -66,6 +68,23 @@ def test_converted(tmp_path: pathlib.Path):
     assert dataset.entity_table.texts()["4"] == "word 4: gloss 4"
     assert set(dataset.entity_to_id) == {"1", "2", "3", "4", "5"}
     assert dataset.record.image_kwargs == {"image_name": "n{label}"}
+
+
+def test_evaluators_know_candidates_and_filter(tmp_path: pathlib.Path):
+    """Of a dataset at hand, the entities of the inference graph compete, and its other triples are left out."""
+    (tmp_path / "train.tsv").write_text("1\tr\t2\n2\tr\t1\n")
+    (tmp_path / "test.tsv").write_text("3\tr\t5\n")
+    (tmp_path / "known_true.tsv").write_text("3\tr\t4\n4\tr\t6\n")
+    for kind in ("entities", "relations"):
+        rows = "".join(f"{i}\tx\ty\n" for i in ("r" if kind == "relations" else "123456"))
+        (tmp_path / f"{kind}.tsv").write_text("label\tname\tdescription\n" + rows)
+    dataset = WN18RRInductive(tmp_path)
+    model = RandomRule(triples_factory=dataset.training)
+    kwargs = dict(additional_filter_triples=dataset.training.mapped_triples, use_tqdm=False)
+    # of the tails of (3, r), 4 is known: 3, 5 and 6 are left of the inference graph, and 1 and 2 of the other
+    for evaluator, count in ((ZSLCandidatesEvaluator(dataset=dataset), 3), (StandardEvaluator(dataset=dataset), 5)):
+        found = evaluator.evaluate(model, dataset.testing.mapped_triples, targets=["tail"], **kwargs)
+        assert found.ranks.num_candidates.tolist() == [count]
 
 
 def test_versions():
