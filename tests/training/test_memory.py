@@ -15,7 +15,7 @@ def test_garbage_of_before_is_left_out() -> None:
     with pytest.raises(KeyError), frozen_garbage():
         frozen = gc.get_freeze_count()
         assert frozen > 1000
-        new = [[] for _ in range(1000)]
+        new: list[list[int]] = [[] for _ in range(1000)]
         # a thread of another test may free a few of the frozen objects; what is new would be counted with them
         with frozen_garbage():
             assert frozen - 500 < gc.get_freeze_count() <= frozen
