@@ -383,7 +383,7 @@ def lcwa() -> Iterator[Figure]:
         ratios.append(seconds(epoch, 1) / steps / products)
     ratio = statistics.median(ratios)
     # beside the products: the loss of each score and its gradient, and PyKEEN's dense labels, a pass of memory each
-    yield Figure("LCWA, 100 k entities: step to its matrix products, median of 5", ratio, "x", at_most=2.1)
+    yield Figure("LCWA, 100 k entities: step to its matrix products, median of 5", ratio, "x", at_most=2.0)
 
 
 @row("encoding", minutes=1)
@@ -509,7 +509,7 @@ def files() -> Iterator[Figure]:
                     yield Figure("... to reading by Arrow, which makes no objects of Python", times[-1] / reading, "x")
                 start = time.process_time()
                 audit(load(folder), progress=False)
-                yield Figure("... audit", time.process_time() - start - times[-1], "s", at_most=8.0)
+                yield Figure("... audit", time.process_time() - start - times[-1], "s", at_most=5.0)
     exponent = math.log(times[1] / times[0]) / math.log(sizes[1] / sizes[0])
     # the steps are linear; dictionaries of labels outgrow the processor's cache
     yield Figure("exponent of loading, 250 k to 1 M triples", exponent, "", at_most=1.35)
