@@ -110,7 +110,8 @@ class ProtocolEvaluator(RankBasedEvaluator):
             raise EvaluationError(f"The targets are {list(self.targets)}; expected 'head', 'tail' or both.")
         self.exclude_relations = list(exclude_relations or [])
         if known_true is None and dataset is not None:
-            dataset, dataset_kwargs = load_dataset(dataset, dataset_kwargs), None
+            if isinstance(dataset, str | Path | type):  # anything else is a dataset, or stands for one
+                dataset, dataset_kwargs = load_dataset(dataset, dataset_kwargs), None
             known_true = GraphMetadata.of(getattr(dataset, "training", dataset)).known_true
         self.known_true = [known_true] if isinstance(known_true, str | Path) else list(known_true or [])
         self._label_kwargs = dict(

@@ -101,9 +101,8 @@ class LateFusion(OwnLossMixin, NewEntitiesMixin, Model):
         :param triples_factory: the training triples
         :param scorers: the names of presets (``content``, ``structure``, ``evidence``, ``relevidence``), or name ->
             keyword arguments of :func:`pykeen.pipeline.pipeline` (``model``, ``model_kwargs``, ``training_loop``,
-            ``optimizer_kwargs``, ...), see :class:`.ScorerRecipe`. For a preset, what is not given stays as it is; a
-            scorer of another name takes one by ``preset="content"``. With ``stopper``, a scorer stops early, by
-            held-out triples of its own
+            ``optimizer_kwargs``, ...), see :class:`.ScorerRecipe`. For a preset, what is not given stays as it is;
+            another name takes one by ``preset``. With ``stopper``, a scorer stops early, by held-out triples of its own
         :param prior: whether it counts in how many training triples an entity is the answer, which tells little
         :param shrinkage: $\lambda$ of :func:`~pykeen_mmkg.nn.late_weights.fit_weights`, which holds the weights of
             the relations together
