@@ -106,5 +106,5 @@ def image_digest(path: pathlib.Path) -> str:
     :returns: 64 hexadecimal digits
     :raises OSError: if the file cannot be read
     """
-    found = None if path.is_file() else find_member(path)
+    found = find_member(path)
     return file_digest(path) if found is None else hashlib.sha256(read_member(*found)).hexdigest()

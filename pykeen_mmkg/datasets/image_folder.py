@@ -61,6 +61,10 @@ class _Owners:
         """Return the label that a folder is called by."""
         return self.names.get(name) or self.names.get(unquote(name)) or self.forms.get(_form(unquote(name)))
 
+    def nearest(self, inside: str, name: str, label: str | None) -> str | None:
+        """Return the label of what a folder holds: by its name or path inside, else that of the folder around it."""
+        return self.folder(name) or self.folder(f"{inside}{name}") or label
+
     def file(self, stem: str) -> str | None:
         """Return the label that a file is called by, possibly with a number behind it."""
         for names, candidates in ((self.names, (stem, unquote(stem))), (self.forms, (_form(unquote(stem)),))):
@@ -146,14 +150,12 @@ def _walk(
     for name, is_folder in listed:
         path = folder / name
         if not is_folder and path.suffix.lower() == ARCHIVE_SUFFIX and path.is_file():
-            own = owners.folder(path.stem) or owners.folder(f"{inside}{path.stem}") or label
-            yield from _walk_archive(path, own, owners)
+            yield from _walk_archive(path, owners.nearest(inside, path.stem, label), owners)
         elif not is_folder:
             yield path, f"{inside}{name}" if _is_image(path) and path.is_file() else None, label
         # a link to a folder that it is in would never end
         elif os.path.realpath(path) not in above:
-            deeper = f"{inside}{name}"
-            yield from _walk(path, f"{deeper}/", owners.folder(name) or owners.folder(deeper) or label, owners, above)
+            yield from _walk(path, f"{inside}{name}/", owners.nearest(inside, name, label), owners, above)
 
 
 def _walk_archive(
@@ -164,13 +166,12 @@ def _walk_archive(
         *folders, name = member.split("/")
         if any(part.startswith(".") for part in (*folders, name)):
             continue
-        nearest, deeper = label, ""
+        within, inside = label, ""
         for part in folders:
-            deeper = f"{deeper}{part}"
-            nearest = owners.folder(part) or owners.folder(deeper) or nearest
-            deeper += "/"
+            within = owners.nearest(inside, part, within)
+            inside += f"{part}/"
         path = archive / member
-        yield path, f"{deeper}{name}" if _is_image(path) else None, nearest
+        yield path, member if _is_image(path) else None, within
 
 
 def _is_image(path: pathlib.Path) -> bool:

@@ -60,8 +60,7 @@ def place_image(image: pathlib.Path, folder: pathlib.Path) -> str:
     :param folder: the folder
     """
     if not _lies_in(image, folder):
-        found = None if image.is_file() else find_member(image)
-        if found is not None:
+        if (found := find_member(image)) is not None:
             # the archive is linked whole, which costs nothing
             return f"{place_image(found[0], folder)}/{found[1]}"
         origin = hashlib.sha256(os.path.abspath(image.parent).encode("utf-8", "surrogateescape")).hexdigest()[:8]

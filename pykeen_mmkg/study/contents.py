@@ -11,8 +11,7 @@ from ..datasets.loading import dataset_digest
 from ..datasets.metadata import GraphMetadata
 from ..encoders import make_encoder
 from ..evaluation.description import versions
-from ..image_archives import image_digest, image_size
-from ..io import file_digest
+from ..image_archives import find_member, image_digest, image_size
 
 __all__ = ["contents_of", "data_contents"]
 
@@ -24,18 +23,15 @@ _VERSIONS = ("pykeen-mmkg", "pykeen", "torch", "transformers", "numpy")
 
 
 @functools.lru_cache(maxsize=1 << 18)
-def _digest(path: str, *_state: int) -> str:
-    return file_digest(path)
+def _digest(path: pathlib.Path, *_state: int) -> str:
+    return image_digest(path)
 
 
 def _file(path: pathlib.Path) -> str:
-    """Return the digest of a file; what has neither moved nor changed since it was read is not read again."""
-    state = path.stat()
-    return _digest(str(path), state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-
-
-def _image(path: pathlib.Path) -> str:
-    return _file(path) if path.is_file() else image_digest(path)
+    """Return the digest of a file, or of a member of an archive; what has not changed since is not read again."""
+    found = find_member(path)
+    state = (path if found is None else found[0]).stat()
+    return _digest(path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 def _content(path: pathlib.Path) -> str:
@@ -62,7 +58,7 @@ def data_contents(dataset: Any) -> dict[str, str]:
     found |= {name: _file(pathlib.Path(path)) for name, path in files.items() if path is not None}
     table = getattr(dataset, "entity_table", None)
     if table is not None:
-        images = [[_image(path) for path in paths if image_size(path) is not None] for paths in table.images]
+        images = [[_file(path) for path in paths if image_size(path) is not None] for paths in table.images]
         found["images"] = _joined(images)
     return found
 
