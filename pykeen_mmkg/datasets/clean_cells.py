@@ -7,6 +7,7 @@ other file nothing is said here: whoever reads it row by row finds what is wrong
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy
 import pandas
@@ -38,9 +39,27 @@ class CleanCells:
         """Return the cells of a row."""
         return self._decoded(self.starts[number], self.lengths[number])
 
-    def column(self, number: int) -> list[str]:
-        """Return the cells of a column, without the first row."""
-        return self._decoded(self.starts[1:, number], self.lengths[1:, number])
+    def columns(self) -> list[list[str]]:
+        """Return the cells of a file, column by column, without the first row."""
+        width = self.starts.shape[1]
+        # all at once: what is between two cells is a tab or a line break
+        cells = self.data[int(self.starts[0, 0]) : int(self.starts[-1, -1] + self.lengths[-1, -1])].decode()
+        listed = cells.replace("\n", "\t").split("\t")
+        return [listed[width + number :: width] for number in range(width)]
+
+    def take(self, first: int, columns: Sequence[int]) -> "CleanCells":
+        """Return some columns of the rows from one on."""
+        return CleanCells(self.data, self.starts[first:, columns], self.lengths[first:, columns])
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[CleanCells]") -> "CleanCells":
+        """Put cells of several files, in equally many columns, below each other."""
+        if len(parts) == 1:
+            return parts[0]
+        begins = numpy.cumsum([0, *(len(part.data) for part in parts[:-1])])
+        starts = [part.starts + begin for part, begin in zip(parts, begins, strict=True)]
+        lengths = [part.lengths for part in parts]
+        return cls(b"".join(part.data for part in parts), numpy.concatenate(starts), numpy.concatenate(lengths))
 
     def _decoded(self, starts: numpy.ndarray, lengths: numpy.ndarray) -> list[str]:
         ends = (starts + lengths).tolist()
@@ -49,15 +68,14 @@ class CleanCells:
             return [text[start:end] for start, end in zip(starts.tolist(), ends, strict=True)]
         return [self.data[start:end].decode() for start, end in zip(starts.tolist(), ends, strict=True)]
 
-    def factorized(self, first: int, columns: list[int]) -> tuple[numpy.ndarray, list[str]] | None:
+    def factorized(self, columns: Sequence[int]) -> tuple[numpy.ndarray, list[str]] | None:
         """Give numbers to the distinct cells of some columns.
 
-        :param first: the first row
         :param columns: the columns, which share their numbers
-        :returns: the number of each cell, shape: ``(rows - first, len(columns))``, and the cells by number. None in the
+        :returns: the number of each cell, shape: ``(rows, len(columns))``, and the cells by number. None in the
             case, one in billions, that two cells have the same fingerprint
         """
-        starts, lengths = (part[first:, columns].reshape(-1) for part in (self.starts, self.lengths))
+        starts, lengths = (part[:, columns].reshape(-1) for part in (self.starts, self.lengths))
         codes, _ = pandas.factorize(self._fingerprints(starts, lengths))
         places = numpy.empty(int(codes.max(initial=-1)) + 1, dtype=numpy.int64)
         places[codes[::-1]] = numpy.arange(len(codes))[::-1]  # of several, the first one is written last

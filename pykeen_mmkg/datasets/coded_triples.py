@@ -14,7 +14,7 @@ from pykeen.typing import MappedTriples
 from .clean_cells import CleanCells, clean_cells
 from .files import LabeledTriple, find_columns, read_triples, tell
 
-__all__ = ["CodedTriples", "read_coded"]
+__all__ = ["CodedTriples", "read_coded", "read_splits"]
 
 logger = logging.getLogger(__name__)
 
@@ -82,12 +82,15 @@ class CodedTriples(Sequence[LabeledTriple]):
         """
         return dataclasses.replace(self, ids=self.ids[rows])
 
-    def mapped(self, entity_to_id: Mapping[str, int], relation_to_id: Mapping[str, int]) -> MappedTriples:
-        """Return the triples by the ids of a graph that has all their labels; shape: ``(n, 3)``."""
-        entities = numpy.array(list(map(entity_to_id.__getitem__, self.entities)), dtype=numpy.int64)
-        relations = numpy.array(list(map(relation_to_id.__getitem__, self.relations)), dtype=numpy.int64)
-        heads, own, tails = self.ids.T
-        return torch.from_numpy(numpy.stack([entities[heads], relations[own], entities[tails]], axis=1))
+    def mapped(self, entity_ids: numpy.ndarray, relation_ids: numpy.ndarray) -> MappedTriples:
+        """Return the triples by other numbers.
+
+        :param entity_ids: the new number of each label of entities, shape: ``(num_labels,)``
+        :param relation_ids: the new number of each label of relations, shape: ``(num_labels,)``
+        :returns: shape: ``(n, 3)``
+        """
+        heads, relations, tails = self.ids.T
+        return torch.from_numpy(numpy.stack([entity_ids[heads], relation_ids[relations], entity_ids[tails]], axis=1))
 
     def _codes(self, ids: numpy.ndarray) -> numpy.ndarray:
         """Return a number for each triple."""
@@ -103,36 +106,84 @@ def read_coded(path: pathlib.Path, relations: Sequence[str] = (), notes: list[st
     :returns: the triples in the order of the file, repeated ones included
     :raises DataError: if the file cannot be read, or has a row that is no triple
     """
+    return read_splits({"": path}, relations, notes)[""]
+
+
+def read_splits(
+    paths: Mapping[str, pathlib.Path], relations: Sequence[str] = (), notes: list[str] | None = None
+) -> dict[str, CodedTriples]:
+    """Read the labeled triples of several files, see :func:`read_coded`.
+
+    :param paths: split -> file
+    :param relations: labels that are relations for certain
+    :param notes: gets a sentence for whatever is ignored or changed
+    :returns: split -> triples. Those of plain files share their labels, which may then be none of their own triples
+    :raises DataError: if a file cannot be read, or has a row that is no triple
+    """
+    plain = {split: cells for split, path in paths.items() if (cells := _plain_cells(path, relations)) is not None}
+    coded = _coded({split: cells.triples for split, cells in plain.items()}) if plain else {}
+    result = {}
+    for split, path in paths.items():
+        if split in coded:
+            plain[split].tell(path, notes)
+            result[split] = coded[split]
+        else:
+            result[split] = CodedTriples.of(read_triples(path, relations, notes))
+    return result
+
+
+@dataclasses.dataclass(frozen=True)
+class _PlainCells:
+    """The cells of a plain file of triples."""
+
+    #: head, relation and tail
+    triples: CleanCells
+    #: the columns of the header that are none of these, None without a header
+    ignored: list[str] | None
+
+    def tell(self, path: pathlib.Path, notes: list[str] | None) -> None:
+        """Say how the file was read."""
+        if self.ignored:
+            tell([f"{path}: the columns {', '.join(map(repr, self.ignored))} are ignored"], notes)
+        if self.ignored is not None:
+            logger.info("%s: the first row is a header", path)
+
+
+def _plain_cells(path: pathlib.Path, relations: Sequence[str]) -> _PlainCells | None:
+    """Return the cells of a file of triples, None where a row needs a closer look."""
     cells = clean_cells(path)
-    coded = None if cells is None else _coded(cells, path, relations, notes)
-    return CodedTriples.of(read_triples(path, relations, notes)) if coded is None else coded
-
-
-def _coded(
-    cells: CleanCells, path: pathlib.Path, relations: Sequence[str], notes: list[str] | None
-) -> CodedTriples | None:
-    """Return the triples of plain cells, None where a row needs a closer look."""
+    if cells is None:
+        return None
     first = cells.row(0)
     columns = find_columns(first)
     if columns is not None and len(first) == 3:
         # what reads like a header is a triple if its relation is one elsewhere, too
-        named = cells.factorized(1, [1])
+        named = cells.take(1, [1]).factorized([0])
         if named is None or first[1].strip() in relations or first[1] in named[1]:
             columns = None
     if columns is None and len(first) != 3:
         return None
-    begin = 0 if columns is None else 1
-    head, relation, tail = columns or (0, 1, 2)
-    if len(cells.starts) == begin or not cells.lengths[begin:, [head, relation, tail]].all():
+    found = cells.take(0 if columns is None else 1, columns or (0, 1, 2))
+    if not len(found.starts) or not found.lengths.all():
         return None
-    entities, links = cells.factorized(begin, [head, tail]), cells.factorized(begin, [relation])
-    if entities is None or links is None:
-        return None
-    if any(list(map(str.strip, labels)) != labels for labels in (entities[1], links[1])):
-        return None
-    if columns is not None:
-        if extra := [repr(name) for i, name in enumerate(first) if i not in columns]:
-            tell([f"{path}: the columns {', '.join(extra)} are ignored"], notes)
-        logger.info("%s: the first row is a header", path)
-    ids = numpy.stack([entities[0][:, 0], links[0][:, 0], entities[0][:, 1]], axis=1)
-    return CodedTriples(entities[1], links[1], ids)
+    ignored = None if columns is None else [name for i, name in enumerate(first) if i not in columns]
+    return _PlainCells(found, ignored)
+
+
+def _coded(splits: Mapping[str, CleanCells]) -> dict[str, CodedTriples]:
+    """Give numbers to the labels of splits together; without those that need a closer look."""
+    cells = CleanCells.concatenate(list(splits.values()))
+    entities, relations = cells.factorized([0, 2]), cells.factorized([1])
+    if (
+        entities is None
+        or relations is None
+        or any(list(map(str.strip, labels)) != labels for labels in (entities[1], relations[1]))
+    ):
+        # one of them does; each by itself says which
+        return {} if len(splits) == 1 else {k: v for key in splits for k, v in _coded({key: splits[key]}).items()}
+    ids = numpy.stack([entities[0][:, 0], relations[0][:, 0], entities[0][:, 1]], axis=1)
+    ends = numpy.cumsum([len(own.starts) for own in splits.values()])[:-1]
+    return {
+        split: CodedTriples(entities[1], relations[1], own)
+        for split, own in zip(splits, numpy.split(ids, ends), strict=True)
+    }

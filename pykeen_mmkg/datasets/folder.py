@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 from docdata import parse_docdata
@@ -15,13 +15,14 @@ from ..errors import DataError, DatasetNotFoundError
 from ..image_formats import describe_undecodable
 from ..options import strict
 from .candidate_lists import read_candidates, read_relations
-from .coded_triples import CodedTriples, read_coded
+from .coded_triples import CodedTriples, read_splits
 from .coverage import Coverage, measure_coverage
 from .files import LabeledTriple, find_file, map_triples, read_triples
 from .image_folder import ImageName
 from .image_urls import FetchRule
 from .layout import SPLIT_FILES, find_splits, ignored_files
 from .metadata import FEATURE_KEYS, GraphMetadata
+from .numbering import Numbering
 from .rebuilding import RebuiltFromFilesMixin
 from .tables import Missing, ModalityTable
 from .triple_splits import SplitRule, split_anew
@@ -207,15 +208,15 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         known_relations = () if relations is None else relations.labels
         self._duplicates = {}
         triples = {
-            split: self._without_duplicates(read_coded(path, known_relations, notes), split=split, path=path)
-            for split, path in paths.items()
+            split: self._without_duplicates(own, split=split, path=paths[split])
+            for split, own in read_splits(paths, known_relations, notes).items()
         }
-        for split, path in paths.items():
-            self._check_rows(triples[split], path=path, entities=entities, relations=relations)
+        numberings = Numbering(entities, "entity"), Numbering(relations, "relation")
+        self._check_rows(triples, paths, *numberings)
         final = self._held_out(split_anew(triples, self._split, notes), folder=folder)
         triples = {split: CodedTriples.of(rows) for split, rows in final.items()}
-        self._entity_table = _complete(entities, [own.entities for own in triples.values()], "entity")
-        self._relation_table = _complete(relations, [own.relations for own in triples.values()], "relation")
+        self._entity_table, entity_ids = numberings[0].complete(own.entities for own in triples.values())
+        self._relation_table, relation_ids = numberings[1].complete(own.relations for own in triples.values())
         if len(self._entity_table) < 2:
             raise DataError(f"{folder} has the one entity {self._entity_table.labels[0]!r}: there is nothing to rank")
         if image_folder is not None:
@@ -223,8 +224,10 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         notes += describe_undecodable(path for paths in self._entity_table.images for path in paths)
 
         side_files = {name: folder / name for name in ("candidates.json", "dev_relations.txt", "known_true.tsv")}
-        index = (self._entity_table.index, self._relation_table.index)
-        mapped = {split: own.mapped(*index) for split, own in triples.items()}
+        mapped = {
+            split: own.mapped(*ids)
+            for (split, own), *ids in zip(triples.items(), entity_ids, relation_ids, strict=True)
+        }
         self._record = GraphMetadata(
             path=str(folder),
             entities=None if entity_path is None else str(entity_path),
@@ -285,28 +288,29 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
 
     def _check_rows(
         self,
-        triples: CodedTriples,
-        path: pathlib.Path,
-        entities: ModalityTable | None,
-        relations: ModalityTable | None,
+        splits: Mapping[str, CodedTriples],
+        paths: Mapping[str, pathlib.Path],
+        entities: Numbering,
+        relations: Numbering,
     ) -> None:
         """Raise an error if a triple has an entity or relation without a row."""
         if self._missing_rows == "allow":
             return
-        for kind, table, labels, columns in (
-            ("entity", entities, triples.entities, (0, 2)),
-            ("relation", relations, triples.relations, (1,)),
-        ):
-            if table is None or all(map(table.index.__contains__, labels)):
-                continue
-            without = dict.fromkeys(t[i] for t in triples for i in columns if t[i] not in table.index)
-            if without:
-                first, more = next(iter(without)), f" (and {len(without) - 1} more)" if len(without) > 1 else ""
-                triple = next(t for t in triples if first in (t[i] for i in columns))
-                raise DataError(
-                    f"{path}: the {kind} {first!r}{more} of the triple {triple} has no row in {table.source}; "
-                    f"add the row (its fields can be empty) or pass missing_rows='allow'"
-                )
+        for split, triples in splits.items():
+            for kind, own, labels, columns in (
+                ("entity", entities, triples.entities, (0, 2)),
+                ("relation", relations, triples.relations, (1,)),
+            ):
+                if not own.given or (own.rows(labels) >= 0).all():
+                    continue
+                without = dict.fromkeys(t[i] for t in triples for i in columns if t[i] not in own.table.index)
+                if without:
+                    first, more = next(iter(without)), f" (and {len(without) - 1} more)" if len(without) > 1 else ""
+                    triple = next(t for t in triples if first in (t[i] for i in columns))
+                    raise DataError(
+                        f"{paths[split]}: the {kind} {first!r}{more} of the triple {triple} has no row in "
+                        f"{own.table.source}; add the row (its fields can be empty) or pass missing_rows='allow'"
+                    )
 
     def _held_out(
         self, triples: Mapping[str, Sequence[LabeledTriple]], folder: pathlib.Path
@@ -425,16 +429,6 @@ class MultimodalDataset(RebuiltFromFilesMixin, LazyDataset):
         summary = super().summary_str(title=title, show_examples=show_examples, end="\n")
         notes = "".join(f"note: {note}\n" for note in self.notes)
         return f"{summary}{notes}{self.coverage().summary()}{end}"
-
-
-def _complete(
-    table: ModalityTable | None, labels: Iterable[Iterable[str]], kind: Literal["entity", "relation"]
-) -> ModalityTable:
-    """Order a table by label and give a row to the labels that have none."""
-    known = sorted(set(() if table is None else table.labels).union(*labels))
-    if table is None:
-        return ModalityTable.from_labels(known, kind=kind, source=f"the triples (no {kind} table)")
-    return table.align(known, missing="allow")
 
 
 def _digest(triples: Mapping[str, MappedTriples], *tables: ModalityTable) -> str:

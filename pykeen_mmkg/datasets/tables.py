@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -114,16 +115,17 @@ class ModalityTable:
         count = len(cells.starts) - 1
         told: list[str] = []
         columns = _read_header(cells.row(0), path=path, kind=kind, notes=told)
+        fields = cells.columns()
         labels, names, descriptions = (
-            list(map(str.strip, cells.column(columns[key]))) if key in columns else [""] * count
+            list(map(str.strip, fields[columns[key]])) if key in columns else [""] * count
             for key in ("key", "name", "description")
         )
-        if not all(labels) or len(set(labels)) < count or labels != cells.column(columns["key"]):
+        if not all(labels) or len(set(labels)) < count or labels != fields[columns["key"]]:
             return None
         urls: dict[str, tuple[str, ...]] = {}
         images: list[tuple[pathlib.Path, ...]] = [()] * count
         if "images" in columns:
-            listed = cells.column(columns["images"])
+            listed = fields[columns["images"]]
             for row in (row for row, field in enumerate(listed) if field):
                 where = f"line {row + 2}: {kind} {labels[row]!r}"
                 images[row], addresses = read_images(listed[row], path=path, row=where)
@@ -243,19 +245,27 @@ class ModalityTable:
         labels = tuple(labels)
         if labels == self.labels:
             return self
-        without = [label for label in labels if label not in self.index]
-        if without and missing == "error":
+        last = len(self.labels)
+        rows = list(map(self.index.get, labels, itertools.repeat(last)))
+        if missing == "error" and last in rows:
+            without = [label for label, row in zip(labels, rows, strict=True) if row == last]
             more = f" and {len(without) - 1} more" if len(without) > 1 else ""
             raise DataError(
                 f"{self.source} has no row for the {self.kind} {without[0]!r}{more}; add the row (its fields can be "
                 f"empty) or pass missing_rows='allow'"
             )
-        # what has no row is in the one behind the last
-        last = len(self.labels)
-        rows = [self.index.get(label, last) for label in labels]
+        return self.arranged(labels, rows)
+
+    def arranged(self, labels: Sequence[str], rows: Sequence[int]) -> "ModalityTable":
+        """Bring the rows into another order.
+
+        :param labels: the labels in that order, shape: (m,)
+        :param rows: the row of each; n, the number of rows, for a label that has none, which gets an empty one
+        :returns: a table with exactly these labels, shape: (m,)
+        """
         return dataclasses.replace(
             self,
-            labels=labels,
+            labels=tuple(labels),
             names=tuple(map((*self.names, "").__getitem__, rows)),
             descriptions=tuple(map((*self.descriptions, "").__getitem__, rows)),
             images=tuple(map((*self.images, ()).__getitem__, rows)),

@@ -30,8 +30,8 @@ def test_the_cells_are_those_of_the_rows(tmp_path_factory: pytest.TempPathFactor
         return
     assert cells is not None
     assert [cells.row(i) for i in range(len(rows))] == [row for _, row in read_rows(path)] == rows
-    assert [cells.column(i) for i in range(len(rows[0]))] == [[row[i] for row in rows[1:]] for i in range(len(rows[0]))]
-    found = cells.factorized(0, [1, 0])
+    assert cells.columns() == [[row[i] for row in rows[1:]] for i in range(len(rows[0]))]
+    found = cells.factorized([1, 0])
     assert found is not None
     codes, labels = found
     assert [[labels[code] for code in row] for row in codes.tolist()] == [[row[1], row[0]] for row in rows]
@@ -75,9 +75,9 @@ def test_cells_with_one_fingerprint_are_noticed(tmp_path: pathlib.Path, monkeypa
     cells = clean_cells(
         _write(tmp_path, "longer than eight\tlonger than eighty\nlonger than eight\tlonger than nine!\n")
     )
-    assert cells is not None and cells.factorized(0, [0]) is not None
+    assert cells is not None and cells.factorized([0]) is not None
     monkeypatch.setattr(
         CleanCells, "_fingerprints", lambda self, starts, lengths: numpy.zeros(len(starts), numpy.uint64)
     )
-    assert cells.factorized(0, [0]) is not None
-    assert cells.factorized(0, [1]) is None and cells.factorized(0, [0, 1]) is None
+    assert cells.factorized([0]) is not None
+    assert cells.factorized([1]) is None and cells.factorized([0, 1]) is None

@@ -3,11 +3,12 @@
 import pathlib
 from collections import Counter
 
+import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pykeen_mmkg.datasets.coded_triples import CodedTriples, read_coded
+from pykeen_mmkg.datasets.coded_triples import CodedTriples, read_coded, read_splits
 from pykeen_mmkg.datasets.files import read_triples
 from pykeen_mmkg.datasets.tables import ModalityTable
 from pykeen_mmkg.errors import DataError, MultimodalError
@@ -49,6 +50,40 @@ def test_triples_notes_and_errors_are_those_of_the_rows(tmp_path_factory: pytest
     path = tmp_path_factory.mktemp("triples") / "train.tsv"
     path.write_text(text, encoding="utf-8", newline="")
     assert outcome(read_coded, path, relations) == outcome(read_triples, path, relations)
+
+
+@given(st.lists(files(), min_size=1, max_size=4), st.sampled_from([(), ("relation",)]))
+@settings(deadline=None, max_examples=200)
+def test_splits_that_are_read_together_are_those_of_each_file(
+    tmp_path_factory: pytest.TempPathFactory, texts, relations
+):
+    folder = tmp_path_factory.mktemp("splits")
+    paths = {f"split {i}": folder / f"{i}.tsv" for i in range(len(texts))}
+    for path, text in zip(paths.values(), texts, strict=True):
+        path.write_text(text, encoding="utf-8", newline="")
+
+    def each(_, known, notes):
+        return [(split, list(read_triples(path, known, notes))) for split, path in paths.items()]
+
+    def together(_, known, notes):
+        return [(split, list(own)) for split, own in read_splits(paths, known, notes).items()]
+
+    assert outcome(together, folder, relations) == outcome(each, folder, relations)
+
+
+def test_plain_splits_share_their_labels(tmp_path: pathlib.Path):
+    paths = {name: tmp_path / f"{name}.tsv" for name in ("one", "two", "odd")}
+    for path, text in zip(paths.values(), ["a\tr\tb\n", "b\tr\tc\n", "a\tr\t b\n"], strict=True):
+        path.write_text(text, encoding="utf-8")
+    read = read_splits({name: paths[name] for name in ("one", "two")})
+    assert read["one"].entities is read["two"].entities and read["one"].entities == ["a", "b", "c"]
+    assert read["one"].relations is read["two"].relations
+    # spaces around a label are found in one of them, and the others stay as they are
+    assert {name: list(own) for name, own in read_splits(paths, (), []).items()} == {
+        "one": [("a", "r", "b")],
+        "two": [("b", "r", "c")],
+        "odd": [("a", "r", "b")],
+    }
 
 
 @given(
@@ -99,7 +134,9 @@ def test_a_sequence_of_triples(triples):
         assert coded.first_repeated() == next(triple for triple in triples if counts[triple] > 1)
     entities, relations = {"a": 5, "b": 3, "c": 0}, {"a": 1, "b": 0, "c": 7}
     ids = [[entities[h], relations[r], entities[t]] for h, r, t in triples]
-    assert coded.mapped(entities, relations).tolist() == ids
+    numbers = ((coded.entities, entities), (coded.relations, relations))
+    own = (numpy.array([to_id[label] for label in labels], dtype=int) for labels, to_id in numbers)
+    assert coded.mapped(*own).tolist() == ids
 
 
 def test_a_missing_file(tmp_path: pathlib.Path):
