@@ -562,6 +562,40 @@ def predictions() -> Iterator[Figure]:
     yield Figure("256 queries: to bare scores", ratio, "x", at_most=1.5)
 
 
+@row("start-up", minutes=0.5)
+def start_up() -> Iterator[Figure]:
+    """Answer one query by the command line, and print its help: processor seconds of the whole process."""
+    import resource
+
+    from pykeen_mmkg.cli import main
+
+    def spent(*arguments: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    with tempfile.TemporaryDirectory() as name:
+        graph, config, trained = (pathlib.Path(name) / part for part in ("graph", "config.json", "run"))
+        training = {"num_epochs": 1, "use_tqdm": False}
+        config.write_text(
+            json.dumps({"model_kwargs": {"modalities": ["structural"]}, "training_kwargs": training}), encoding="utf-8"
+        )
+        main.main(["new", str(graph)], standalone_mode=False)
+        command = ("-m", "pykeen_mmkg")
+        given = ("--dataset", str(graph), "--model", "vlkge", "--config", str(config), "--output", str(trained))
+        spent(*command, "train", *given)
+        head, relation, _ = (graph / "train.tsv").read_text(encoding="utf-8").split("\n")[0].split("\t")
+        query = ("predict", str(trained), "--head", head, "--relation", relation)
+        answered, imported, helped = (
+            statistics.median(spent(*arguments) for _ in range(3))
+            for arguments in ((*command, *query), ("-c", "import pykeen.models"), (*command, "--help"))
+        )
+        yield Figure("pykeen-mmkg predict, one query", answered, "s", at_most=4.0)
+        yield Figure("... to importing PyKEEN's models, without which nothing is answered", answered / imported, "x")
+        yield Figure("pykeen-mmkg --help", helped, "s", at_most=0.3)
+
+
 def measured(name: str) -> list[Figure]:
     """Run a row in a process of its own."""
     with tempfile.NamedTemporaryFile(mode="r", suffix=".json") as file:
