@@ -490,20 +490,12 @@ def files() -> Iterator[Figure]:
         for path in folder.glob("*.tsv"):
             pandas.read_csv(path, sep="\t", header=0 if path.stem == "entities" else None, **kwargs)
 
-    loaded: dict[pathlib.Path, Any] = {}
-
-    def objects(folder: pathlib.Path) -> None:
+    def objects(dataset: MultimodalDataset, columns: list[str]) -> None:
         """Make what a loaded dataset consists of, out of what is read and mapped already."""
-        if folder not in loaded:
-            dataset = load(folder)
-            table = dataset.entity_table
-            columns = ["\t".join(own) for own in (table.labels, table.names, table.descriptions)]
-            loaded[folder] = columns, dataset.training.relation_to_id, dataset.factories
-        columns, relation_to_id, factories = loaded[folder]
         labels, *_ = [column.split("\t") for column in columns]
         entity_to_id = {label: number for number, label in enumerate(labels)}
-        for factory in factories.values():
-            TriplesFactory(factory.mapped_triples, entity_to_id, relation_to_id)
+        for factory in dataset.factories.values():
+            TriplesFactory(factory.mapped_triples, entity_to_id, factory.relation_to_id)
 
     sizes, times = (250_000, 1_000_000), []
     for size in sizes:
@@ -522,7 +514,10 @@ def files() -> Iterator[Figure]:
                 if importlib.util.find_spec("pyarrow"):
                     reading = seconds(lambda folder=folder: read(folder, engine="pyarrow", dtype_backend="pyarrow"))
                     yield Figure("... to reading by Arrow, which makes no objects of Python", times[-1] / reading, "x")
-                    made = seconds(lambda folder=folder: objects(folder))
+                    dataset = load(folder)
+                    table = dataset.entity_table
+                    columns = ["\t".join(own) for own in (table.labels, table.names, table.descriptions)]
+                    made = seconds(lambda dataset=dataset, columns=columns: objects(dataset, columns))
                     yield Figure(
                         "... of it what no reader can save: strings, a dictionary, factories", made / reading, "x"
                     )

@@ -14,7 +14,7 @@ from pykeen.typing import MappedTriples
 from .clean_cells import CleanCells, clean_cells
 from .files import LabeledTriple, find_columns, read_triples, tell
 
-__all__ = ["CodedTriples", "read_coded", "read_splits"]
+__all__ = ["CodedTriples", "read_splits"]
 
 logger = logging.getLogger(__name__)
 
@@ -97,27 +97,18 @@ class CodedTriples(Sequence[LabeledTriple]):
         return (ids[:, 0] * len(self.relations) + ids[:, 1]) * len(self.entities) + ids[:, 2]
 
 
-def read_coded(path: pathlib.Path, relations: Sequence[str] = (), notes: list[str] | None = None) -> CodedTriples:
-    """Read labeled triples, see :func:`~pykeen_mmkg.datasets.files.read_triples`, whose errors these are.
-
-    :param path: the file
-    :param relations: labels that are relations for certain
-    :param notes: gets a sentence for whatever is ignored or changed
-    :returns: the triples in the order of the file, repeated ones included
-    :raises DataError: if the file cannot be read, or has a row that is no triple
-    """
-    return read_splits({"": path}, relations, notes)[""]
-
-
 def read_splits(
     paths: Mapping[str, pathlib.Path], relations: Sequence[str] = (), notes: list[str] | None = None
 ) -> dict[str, CodedTriples]:
-    """Read the labeled triples of several files, see :func:`read_coded`.
+    """Read the labeled triples of several files.
+
+    The errors and notes are those of :func:`~pykeen_mmkg.datasets.files.read_triples`.
 
     :param paths: split -> file
     :param relations: labels that are relations for certain
     :param notes: gets a sentence for whatever is ignored or changed
-    :returns: split -> triples. Those of plain files share their labels, which may then be none of their own triples
+    :returns: split -> triples in the order of the file, repeated ones included. Plain files share their labels, some of
+        which may be in none of a file's own triples
     :raises DataError: if a file cannot be read, or has a row that is no triple
     """
     plain = {split: cells for split, path in paths.items() if (cells := _plain_cells(path, relations)) is not None}

@@ -36,10 +36,6 @@ class Numbering:
             self._rows[id(labels)] = labels, numpy.fromiter(found, numpy.int64, len(labels))
         return self._rows[id(labels)][1]
 
-    def _without(self, labels: Sequence[str]) -> list[int]:
-        """Return the places of the labels that have no row."""
-        return (self.rows(labels) < 0).nonzero()[0].tolist()
-
     def complete(self, parts: Iterable[Sequence[str]]) -> tuple[ModalityTable, list[numpy.ndarray]]:
         """Order the table by label, and give a row to the labels that have none.
 
@@ -48,17 +44,15 @@ class Numbering:
         """
         parts = list(parts)
         distinct = {id(labels): labels for labels in parts}.values()
-        further = sorted({own[at] for own in distinct for at in self._without(own)})
-        labels = (*self.table.labels, *further)
-        order = sorted(range(len(labels)), key=labels.__getitem__)
-        ids = numpy.empty(len(labels), dtype=numpy.int64)
-        ids[order] = numpy.arange(len(labels))
-        count = len(self.table)
-        rows = order if not further else [min(row, count) for row in order]
-        table = self.table.arranged([labels[row] for row in order], rows)
-        found: dict[int, numpy.ndarray] = {}
-        for own in distinct:
-            found[id(own)] = ids[self.rows(own)]
-            for at in self._without(own):
-                found[id(own)][at] = table.index[own[at]]
+        labels = self.table.labels
+        if all((self.rows(own) >= 0).all() for own in distinct):
+            order = sorted(range(len(labels)), key=labels.__getitem__)
+            table = self.table.arranged([labels[row] for row in order], order)
+            ids = numpy.empty(len(labels), dtype=numpy.int64)
+            ids[order] = numpy.arange(len(labels))
+            found = {id(own): ids[self.rows(own)] for own in distinct}
+        else:
+            table = self.table.align(sorted({*labels}.union(*distinct)), missing="allow")
+            to_id = table.index.__getitem__
+            found = {id(own): numpy.fromiter(map(to_id, own), numpy.int64, len(own)) for own in distinct}
         return table, [found[id(own)] for own in parts]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pykeen_mmkg.datasets.coded_triples import CodedTriples, read_coded, read_splits
+from pykeen_mmkg.datasets.coded_triples import CodedTriples, read_splits
 from pykeen_mmkg.datasets.files import read_triples
 from pykeen_mmkg.datasets.tables import ModalityTable
 from pykeen_mmkg.errors import DataError, MultimodalError
@@ -34,6 +34,10 @@ def files(draw: st.DrawFn) -> str:
         else:
             row.pop()
     return "\n".join("\t".join(row) for row in rows) + draw(st.sampled_from(["", "\n", "\n\n", "\n \t\n"]))
+
+
+def read_coded(path, relations=(), notes=None):
+    return read_splits({"": path}, relations, notes)[""]
 
 
 def outcome(read, path, *args):
